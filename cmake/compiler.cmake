@@ -1,0 +1,17 @@
+# Warnings, sanitizers and the compiler cache: one interface target that every
+# target of ours links privately.
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()
+
+add_library(mlx_audio_build_flags INTERFACE)
+target_compile_options(mlx_audio_build_flags INTERFACE -Wall -Wextra -Werror)
+if(MLX_AUDIO_SANITIZE)
+  list(JOIN MLX_AUDIO_SANITIZE "," sanitizers)
+  target_compile_options(
+    mlx_audio_build_flags INTERFACE -fsanitize=${sanitizers}
+                                    -fno-omit-frame-pointer)
+  target_link_options(mlx_audio_build_flags INTERFACE
+                      -fsanitize=${sanitizers})
+endif()
