@@ -109,8 +109,8 @@ int main(int argc, char** argv) {
     ++runs;
   }
   std::mt19937 rng(seed);
-  auto end = std::chrono::steady_clock::now() +
-      std::chrono::duration<double>(seconds);
+  auto end =
+      std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
   while (std::chrono::steady_clock::now() < end) {
     Bytes bytes = seeds.empty() ? Bytes{} : seeds[rng() % seeds.size()];
     mutate(bytes, seeds, rng);

@@ -1,0 +1,56 @@
+// One-dimensional convolution over channels-last sequences.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "mlx/mlx.h"
+
+namespace mlx_audio::kernels {
+
+namespace mx = mlx::core;
+
+struct Conv1dOptions {
+  int stride = 1;
+  int pad_left = 0;
+  int pad_right = 0;
+  int dilation = 1;
+  int groups = 1;
+};
+
+class PackedConv1d; // a backend's own form of the weights
+
+/// Weights of a convolution. Copies share the packed form, which is made at the
+/// first call.
+struct Conv1dWeight {
+  mx::array weight; // [out, kernel, in / groups]
+  std::optional<mx::array> bias; // [out]
+  std::shared_ptr<std::shared_ptr<const PackedConv1d>> packed =
+      std::make_shared<std::shared_ptr<const PackedConv1d>>();
+};
+
+/// x [batch, time, in] -> [batch, time', out] in x's dtype, plus `residual` of
+/// the result's shape if given.
+/// time' = (time + pad_left + pad_right - dilation (kernel - 1) - 1) / stride
+/// + 1.
+mx::array conv1d(
+    const mx::array& x,
+    const Conv1dWeight& weight,
+    const Conv1dOptions& options = {},
+    const std::optional<mx::array>& residual = std::nullopt);
+
+struct ConvTranspose1dOptions {
+  int stride = 1;
+  int padding = 0; ///< cut from both ends of the full result
+  int output_padding = 0; ///< samples given back at the right end
+  int groups = 1; ///< 1, or in == out == groups (depthwise)
+};
+
+/// x [batch, time, in], weight [out, kernel, in / groups] -> [batch, time',
+/// out] with time' = (time - 1) stride - 2 padding + kernel + output_padding.
+mx::array conv_transpose1d(
+    const mx::array& x,
+    const Conv1dWeight& weight,
+    const ConvTranspose1dOptions& options = {});
+
+} // namespace mlx_audio::kernels

@@ -1,0 +1,130 @@
+#include "kernels/cpu_op.h"
+
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+#include <utility>
+
+#include "kernels/profile.h"
+#include "mlx/allocator.h"
+#include "mlx/backend/cpu/encoder.h"
+#include "mlx/primitives.h"
+
+namespace mlx_audio::kernels {
+
+namespace {
+
+thread_local bool force_mlx_ops = false;
+
+bool kernels_enabled() {
+  static const bool enabled = [] {
+    const char* value = std::getenv("MLX_AUDIO_KERNELS");
+    return value == nullptr || std::strcmp(value, "mlx") != 0;
+  }();
+  return enabled;
+}
+
+class CpuOp : public mx::Primitive {
+ public:
+  CpuOp(mx::Stream stream, const char* name, CpuFunction function, OpCost cost)
+      : mx::Primitive(stream),
+        name_(name),
+        function_(std::move(function)),
+        cost_(cost) {}
+
+  void eval_cpu(
+      const std::vector<mx::array>& inputs,
+      std::vector<mx::array>& outputs) override {
+    for (auto& out : outputs) {
+      out.set_data(mx::allocator::malloc(out.nbytes()));
+    }
+    // MLX keeps the buffers alive until the task is done; weak copies leave the
+    // reference counts as they are, so that later ops may reuse memory.
+    std::vector<mx::array> in;
+    std::vector<mx::array> out;
+    in.reserve(inputs.size());
+    out.reserve(outputs.size());
+    for (const auto& a : inputs) {
+      in.push_back(mx::array::unsafe_weak_copy(a));
+    }
+    for (auto& a : outputs) {
+      out.push_back(mx::array::unsafe_weak_copy(a));
+    }
+    mx::cpu::get_command_encoder(stream()).dispatch(
+        [function = function_,
+         name = name_,
+         cost = cost_,
+         in = std::move(in),
+         out = std::move(out)]() mutable {
+          ProfileScope scope(name, cost.flops, cost.bytes);
+          function(in, out);
+        });
+  }
+
+  void eval_gpu(
+      const std::vector<mx::array>& /* inputs */,
+      std::vector<mx::array>& /* outputs */) override {
+    throw std::logic_error(std::string("[") + name_ + "] CPU op on a GPU.");
+  }
+
+  const char* name() const override {
+    return name_;
+  }
+
+ private:
+  const char* name_;
+  CpuFunction function_;
+  OpCost cost_;
+};
+
+} // namespace
+
+std::vector<mx::array> cpu_op(
+    const char* name,
+    const std::vector<mx::array>& inputs,
+    const std::vector<mx::Shape>& shapes,
+    const std::vector<mx::Dtype>& dtypes,
+    CpuFunction function,
+    OpCost cost /* = {} */) {
+  std::vector<mx::array> contiguous;
+  contiguous.reserve(inputs.size());
+  for (const auto& a : inputs) {
+    contiguous.push_back(mx::contiguous(a));
+  }
+  auto stream = mx::default_stream(mx::Device(mx::Device::cpu));
+  return mx::array::make_arrays(
+      shapes,
+      dtypes,
+      std::make_shared<CpuOp>(stream, name, std::move(function), cost),
+      contiguous);
+}
+
+mx::array cpu_op(
+    const char* name,
+    const std::vector<mx::array>& inputs,
+    const mx::Shape& shape,
+    mx::Dtype dtype,
+    CpuFunction function,
+    OpCost cost /* = {} */) {
+  return cpu_op(
+      name,
+      inputs,
+      std::vector<mx::Shape>{shape},
+      std::vector<mx::Dtype>{dtype},
+      std::move(function),
+      cost)[0];
+}
+
+bool use_cpu_kernels() {
+  return kernels_enabled() && !force_mlx_ops &&
+      mx::default_device() == mx::Device(mx::Device::cpu);
+}
+
+ScopedMlxOps::ScopedMlxOps() : previous_(std::exchange(force_mlx_ops, true)) {}
+
+ScopedMlxOps::~ScopedMlxOps() {
+  force_mlx_ops = previous_;
+}
+
+} // namespace mlx_audio::kernels

@@ -1,0 +1,62 @@
+// A CPU kernel as a node of MLX's graph. Every op of this folder is defined as
+// a composition of MLX ops; on the CPU it is replaced by a node made here.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "mlx/mlx.h"
+
+namespace mlx_audio::kernels {
+
+namespace mx = mlx::core;
+
+/// What an op costs, for the profile: arithmetic and memory traffic.
+struct OpCost {
+  double flops = 0;
+  double bytes = 0;
+};
+
+/// Computes outputs from inputs, all row-contiguous and allocated. It runs on
+/// MLX's stream thread and must not throw.
+using CpuFunction = std::function<void(
+    const std::vector<mx::array>& inputs,
+    std::vector<mx::array>& outputs)>;
+
+/// A lazy node that runs `function` on the CPU stream. `name` must outlive the
+/// program (a literal). Inputs are made row-contiguous first.
+std::vector<mx::array> cpu_op(
+    const char* name,
+    const std::vector<mx::array>& inputs,
+    const std::vector<mx::Shape>& shapes,
+    const std::vector<mx::Dtype>& dtypes,
+    CpuFunction function,
+    OpCost cost = {});
+
+/// The same with one output.
+mx::array cpu_op(
+    const char* name,
+    const std::vector<mx::array>& inputs,
+    const mx::Shape& shape,
+    mx::Dtype dtype,
+    CpuFunction function,
+    OpCost cost = {});
+
+/// True if ops run as our CPU kernels: the default device is the CPU and
+/// MLX_AUDIO_KERNELS is not "mlx".
+bool use_cpu_kernels();
+
+/// Forces the composition of MLX ops while it lives (for tests and benches).
+class ScopedMlxOps {
+ public:
+  ScopedMlxOps();
+  ~ScopedMlxOps();
+  ScopedMlxOps(const ScopedMlxOps&) = delete;
+  ScopedMlxOps& operator=(const ScopedMlxOps&) = delete;
+
+ private:
+  bool previous_;
+};
+
+} // namespace mlx_audio::kernels

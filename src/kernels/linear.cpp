@@ -1,0 +1,36 @@
+#include "kernels/linear.h"
+
+#include "kernels/cpu_op.h"
+
+namespace mlx_audio::kernels {
+
+namespace {
+
+mx::array
+linear_mlx(const mx::array& x, const LinearWeight& w, Activation activation) {
+  auto y = w.quantized()
+      ? mx::quantized_matmul(
+            x, w.weight, *w.scales, w.biases, true, w.group_size, w.bits)
+      : mx::matmul(x, mx::astype(mx::transpose(w.weight), x.dtype()));
+  if (w.bias) {
+    y = y + mx::astype(*w.bias, y.dtype());
+  }
+  return activate(y, activation);
+}
+
+} // namespace
+
+mx::array linear(
+    const mx::array& x,
+    const LinearWeight& weight,
+    Activation activation /* = none */) {
+  if (x.ndim() < 1 || x.shape(-1) != weight.in_features()) {
+    throw std::invalid_argument(
+        "[linear] x has " + std::to_string(x.ndim() ? x.shape(-1) : 0) +
+        " features but the weight takes " +
+        std::to_string(weight.in_features()) + ".");
+  }
+  return linear_mlx(x, weight, activation);
+}
+
+} // namespace mlx_audio::kernels

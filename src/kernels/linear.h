@@ -1,0 +1,41 @@
+// y = act(x W^T + b), for weights as a checkpoint stores them.
+#pragma once
+
+#include <optional>
+
+#include "kernels/activation.h"
+#include "mlx/mlx.h"
+
+namespace mlx_audio::kernels {
+
+namespace mx = mlx::core;
+
+/// Weights of a linear layer: float (f32, bf16, f16) of shape [out, in], or
+/// MLX-affine-quantized: `weight` uint32 [out, in * bits / 32] with `scales`
+/// and `biases` [out, in / group_size].
+struct LinearWeight {
+  mx::array weight;
+  std::optional<mx::array> bias; // [out]
+  std::optional<mx::array> scales;
+  std::optional<mx::array> biases;
+  int group_size = 0;
+  int bits = 0;
+
+  bool quantized() const {
+    return scales.has_value();
+  }
+  int out_features() const {
+    return weight.shape(0);
+  }
+  int in_features() const {
+    return quantized() ? weight.shape(1) * 32 / bits : weight.shape(1);
+  }
+};
+
+/// x [..., in] -> [..., out], in x's dtype. Sums are f32.
+mx::array linear(
+    const mx::array& x,
+    const LinearWeight& weight,
+    Activation activation = Activation::none);
+
+} // namespace mlx_audio::kernels

@@ -1,0 +1,42 @@
+// Normalizations and the pointwise functions that follow them.
+#pragma once
+
+#include <optional>
+
+#include "mlx/mlx.h"
+
+namespace mlx_audio::kernels {
+
+namespace mx = mlx::core;
+
+/// x [..., dim] normalized over the last axis, times weight plus bias ([dim],
+/// optional). Statistics are f32.
+mx::array layer_norm(
+    const mx::array& x,
+    const std::optional<mx::array>& weight,
+    const std::optional<mx::array>& bias,
+    float eps);
+
+/// x [..., dim] / rms(x) * weight.
+mx::array rms_norm(const mx::array& x, const mx::array& weight, float eps);
+
+/// Adaptive instance norm (Huang & Belongie 2017): x [batch, time, dim] is
+/// normalized over time, then scaled by (1 + gamma) and shifted by beta, both
+/// [batch, dim]. One of two functions may follow:
+///   snake with alpha [dim] (Ziyin et al. 2020): v + sin(alpha v)^2 / alpha, or
+///   leaky ReLU with the given slope (1 leaves values as they are).
+mx::array ada_instance_norm(
+    const mx::array& x,
+    const mx::array& gamma,
+    const mx::array& beta,
+    float eps,
+    const std::optional<mx::array>& snake_alpha = std::nullopt,
+    float leaky_slope = 1.0f);
+
+/// x [..., dim] -> x + sin(alpha x)^2 / alpha, alpha [dim].
+mx::array snake(const mx::array& x, const mx::array& alpha);
+
+/// max(x, slope x).
+mx::array leaky_relu(const mx::array& x, float slope);
+
+} // namespace mlx_audio::kernels

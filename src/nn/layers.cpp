@@ -1,0 +1,158 @@
+#include "nn/layers.h"
+
+#include "mlx_audio/error.h"
+
+namespace mlx_audio::nn {
+
+namespace {
+
+kernels::LinearWeight
+take_matrix(Weights& weights, const std::string& path, int rows, int columns) {
+  auto quantization = weights.quantization(path);
+  if (!quantization) {
+    return {.weight = weights.take(path + ".weight", {rows, columns})};
+  }
+  auto [group, bits] = *quantization;
+  if (group <= 0 || bits <= 0 || columns % group != 0 ||
+      columns * bits % 32 != 0) {
+    throw Error(
+        ErrorKind::corrupt_data,
+        "layer '" + path + "' of width " + std::to_string(columns) +
+            " cannot be quantized in groups of " + std::to_string(group) +
+            " at " + std::to_string(bits) + " bits",
+        "is config.json the one of these weights?");
+  }
+  return {
+      .weight = weights.take(path + ".weight", {rows, columns * bits / 32}),
+      .scales = weights.take(path + ".scales", {rows, columns / group}),
+      .biases = weights.take(path + ".biases", {rows, columns / group}),
+      .group_size = group,
+      .bits = bits};
+}
+
+// Takes a convolution's weight in the checkpoint's layout, weight norm folded.
+mx::array
+take_conv(Weights& weights, const std::string& path, const mx::Shape& shape) {
+  if (!weights.has(path + ".weight_v")) {
+    return weights.take(path + ".weight", shape);
+  }
+  auto v = weights.take(path + ".weight_v", shape);
+  auto g = weights.take(path + ".weight_g", {shape[0], 1, 1});
+  return mx::astype(fold_weight_norm(g, v), v.dtype());
+}
+
+} // namespace
+
+mx::array fold_weight_norm(const mx::array& g, const mx::array& v) {
+  auto f = mx::astype(v, mx::float32);
+  auto norm = mx::sqrt(mx::sum(mx::square(f), {1, 2}, true));
+  auto scale = mx::where(
+      mx::greater(norm, mx::array(0.0f)),
+      mx::astype(g, mx::float32) / norm,
+      mx::array(0.0f));
+  return f * scale;
+}
+
+Linear::Linear(Weights& weights, const std::string& path, int in, int out)
+    : weight_(take_matrix(weights, path, out, in)) {
+  weight_.bias = weights.take_optional(path + ".bias", {out});
+}
+
+Embedding::Embedding(
+    Weights& weights,
+    const std::string& path,
+    int count,
+    int dim)
+    : table_(take_matrix(weights, path, count, dim)) {}
+
+mx::array Embedding::operator()(const mx::array& ids) const {
+  auto rows = mx::take(table_.weight, ids, 0);
+  if (!table_.quantized()) {
+    return rows;
+  }
+  return mx::dequantize(
+      rows,
+      mx::take(*table_.scales, ids, 0),
+      mx::take(*table_.biases, ids, 0),
+      table_.group_size,
+      table_.bits);
+}
+
+LayerNorm::LayerNorm(
+    Weights& weights,
+    const std::string& path,
+    int dim,
+    float eps /* = 1e-5f */,
+    bool affine /* = true */)
+    : eps_(eps) {
+  if (affine) {
+    weight_ = weights.take(path + ".weight", {dim});
+    bias_ = weights.take(path + ".bias", {dim});
+  }
+}
+
+Conv1d::Conv1d(
+    Weights& weights,
+    const std::string& path,
+    ConvLayout layout,
+    int in,
+    int out,
+    int kernel,
+    kernels::Conv1dOptions options /* = {} */)
+    : weight_{[&] {
+        int width = in / options.groups;
+        if (layout == ConvLayout::mlx) {
+          return take_conv(weights, path, {out, kernel, width});
+        }
+        auto w = take_conv(weights, path, {out, width, kernel});
+        return mx::contiguous(mx::transpose(w, {0, 2, 1}));
+      }()},
+      options_(options) {
+  weight_.bias = weights.take_optional(path + ".bias", {out});
+}
+
+ConvTranspose1d::ConvTranspose1d(
+    Weights& weights,
+    const std::string& path,
+    ConvLayout layout,
+    int in,
+    int out,
+    int kernel,
+    kernels::ConvTranspose1dOptions options)
+    : weight_{[&] {
+        int width = in / options.groups;
+        if (layout == ConvLayout::mlx) {
+          return take_conv(weights, path, {out, kernel, width});
+        }
+        // torch: [in, out / groups, kernel]; depthwise has in == groups.
+        auto w = take_conv(weights, path, {in, out / options.groups, kernel});
+        auto axes = options.groups == 1 ? std::vector<int>{1, 2, 0}
+                                        : std::vector<int>{0, 2, 1};
+        return mx::contiguous(mx::transpose(w, axes));
+      }()},
+      options_(options) {
+  weight_.bias = weights.take_optional(path + ".bias", {out});
+}
+
+BidirectionalLstm::BidirectionalLstm(
+    Weights& weights,
+    const std::string& path,
+    int in,
+    int hidden)
+    : forward_{mx::array(0.0f), mx::array(0.0f), mx::array(0.0f)},
+      backward_(forward_) {
+  auto direction = [&](const std::string& suffix) -> kernels::LstmWeight {
+    auto name = [&](const char* tensor) {
+      return path + "." + tensor + "_l0" + suffix;
+    };
+    return {
+        .input = weights.take(name("weight_ih"), {4 * hidden, in}),
+        .hidden = weights.take(name("weight_hh"), {4 * hidden, hidden}),
+        .bias = weights.take(name("bias_ih"), {4 * hidden}) +
+            weights.take(name("bias_hh"), {4 * hidden})};
+  };
+  forward_ = direction("");
+  backward_ = direction("_reverse");
+}
+
+} // namespace mlx_audio::nn
