@@ -24,7 +24,7 @@ class PackedConv1d; // a backend's own form of the weights
 /// first call.
 struct Conv1dWeight {
   mx::array weight; // [out, kernel, in / groups]
-  std::optional<mx::array> bias; // [out]
+  std::optional<mx::array> bias = {}; // [out]
   std::shared_ptr<std::shared_ptr<const PackedConv1d>> packed =
       std::make_shared<std::shared_ptr<const PackedConv1d>>();
 };

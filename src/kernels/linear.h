@@ -15,9 +15,9 @@ namespace mx = mlx::core;
 /// and `biases` [out, in / group_size].
 struct LinearWeight {
   mx::array weight;
-  std::optional<mx::array> bias; // [out]
-  std::optional<mx::array> scales;
-  std::optional<mx::array> biases;
+  std::optional<mx::array> bias = {}; // [out]
+  std::optional<mx::array> scales = {};
+  std::optional<mx::array> biases = {};
   int group_size = 0;
   int bits = 0;
 
