@@ -1,6 +1,7 @@
 #include "kernels/linear.h"
 
 #include "kernels/cpu_op.h"
+#include "kernels/linear_cpu.h"
 
 namespace mlx_audio::kernels {
 
@@ -29,6 +30,9 @@ mx::array linear(
         "[linear] x has " + std::to_string(x.ndim() ? x.shape(-1) : 0) +
         " features but the weight takes " +
         std::to_string(weight.in_features()) + ".");
+  }
+  if (use_cpu_kernels() && x.size() > 0) {
+    return linear_cpu(x, weight, activation);
   }
   return linear_mlx(x, weight, activation);
 }
