@@ -7,6 +7,6 @@
 
 namespace mlx_audio::cli {
 
-// (subcommands are declared here, one line each)
+void add_convert_command(CLI::App& app);
 
 } // namespace mlx_audio::cli

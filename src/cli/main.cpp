@@ -8,6 +8,7 @@ int main(int argc, char** argv) {
   CLI::App app("Speech on MLX: speak, transcribe, enhance, convert, serve");
   app.name("mlx-audio");
   app.require_subcommand(0, 1);
+  mlx_audio::cli::add_convert_command(app);
   try {
     app.parse(argc, argv);
     return 0;
