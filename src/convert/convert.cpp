@@ -74,6 +74,17 @@ void write_text(const fs::path& path, const std::string& text) {
   }
 }
 
+void copy_side_file(const fs::path& from, const fs::path& to) {
+  std::error_code error;
+  fs::create_directories(to.parent_path(), error);
+  fs::copy_file(from, to, error);
+  if (error) {
+    throw Error(
+        ErrorKind::io,
+        "cannot copy '" + from.string() + "': " + error.message());
+  }
+}
+
 } // namespace
 
 void convert(const ConvertOptions& options) {
@@ -88,6 +99,12 @@ void convert(const ConvertOptions& options) {
     fs::path path = folder.path() / name;
     fs::create_directories(path.parent_path());
     checkpoint::write_safetensors(path.string(), tensors);
+  }
+  for (const auto& [name, value] : import.side_files) {
+    write_text(folder.path() / name, value.dump(4) + "\n");
+  }
+  for (const auto& [name, from] : import.copies) {
+    copy_side_file(from, folder.path() / name);
   }
   write_text(folder.path() / "config.json", import.config.dump(4) + "\n");
   if (import.weights_file.empty()) {

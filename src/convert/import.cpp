@@ -4,6 +4,7 @@
 
 #include "checkpoint/json.h"
 #include "convert/kokoro.h"
+#include "convert/whisper.h"
 #include "mlx_audio/error.h"
 
 namespace mlx_audio::convert {
@@ -45,6 +46,23 @@ Import import_kokoro_onnx(const fs::path& onnx, const fs::path& folder) {
   return result;
 }
 
+Import import_whisper_ctranslate2(const fs::path& folder) {
+  auto file = std::make_shared<checkpoint::CTranslate2File>(
+      (folder / "model.bin").string());
+  Import result;
+  result.model_type = "whisper";
+  result.format = "CTranslate2";
+  result.tensors = whisper_from_ctranslate2(file);
+  result.config = whisper_dims(*file);
+  result.side_files = whisper_side_files(
+      result.config,
+      checkpoint::read_json((folder / "config.json").string()),
+      checkpoint::read_json((folder / "tokenizer.json").string()));
+  result.config["model_type"] = result.model_type;
+  result.copies["tokenizer.json"] = (folder / "tokenizer.json").string();
+  return result;
+}
+
 } // namespace
 
 Import import_checkpoint(const std::string& path) {
@@ -58,6 +76,10 @@ Import import_checkpoint(const std::string& path) {
       is_folder ? files_with(folder, ".onnx") : std::vector<fs::path>{source};
   if (onnx.size() == 1 && onnx[0].extension() == ".onnx") {
     return import_kokoro_onnx(onnx[0], folder);
+  }
+  if (fs::exists(folder / "model.bin") &&
+      (is_folder || source.filename() == "model.bin")) {
+    return import_whisper_ctranslate2(folder);
   }
   throw Error(
       ErrorKind::unsupported, "'" + path + "' holds no checkpoint known here");

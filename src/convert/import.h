@@ -22,6 +22,8 @@ struct Import {
   std::string weights_file;
   /// Further safetensors files by relative path, e.g. voices; never quantized.
   std::map<std::string, std::vector<checkpoint::LazyTensor>> extra_tensors;
+  /// JSON files to write beside config.json, by relative path.
+  std::map<std::string, nlohmann::json> side_files;
   /// Files to copy: relative path in the output and where they lie now.
   std::map<std::string, std::string> copies;
 };

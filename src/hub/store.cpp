@@ -1,0 +1,168 @@
+#include "hub/store.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <numeric>
+
+#include "hub/cache.h"
+#include "hub/environment.h"
+#include "mlx_audio/error.h"
+
+namespace mlx_audio::hub {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// Edit distance, for "did you mean".
+size_t distance(const std::string& a, const std::string& b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), 0);
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t corner = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      size_t next = std::min(
+          {row[j] + 1, row[j - 1] + 1, corner + (a[i - 1] != b[j - 1])});
+      corner = row[j];
+      row[j] = next;
+    }
+  }
+  return row.back();
+}
+
+const ShortName* short_name(const std::string& model) {
+  for (const auto& entry : short_names()) {
+    if (model == entry.name) {
+      return &entry;
+    }
+  }
+  return nullptr;
+}
+
+std::string nearest_name(const std::string& model) {
+  std::string best;
+  size_t least = std::max<size_t>(2, model.size() / 3) + 1;
+  auto consider = [&](const std::string& name) {
+    size_t edits = distance(model, name);
+    if (edits < least) {
+      least = edits;
+      best = name;
+    }
+  };
+  if (model.size() <= 200) {
+    for (const auto& stored : stored_models()) {
+      consider(stored.name);
+    }
+    for (const auto& entry : short_names()) {
+      consider(entry.name);
+    }
+  }
+  return best;
+}
+
+[[noreturn]] void not_found(const std::string& model) {
+  std::string hint;
+  if (const ShortName* known = short_name(model)) {
+    hint = known->importable
+        ? "get it with 'scripts/import-models " + model +
+            "' or 'mlx-audio models pull " + model + "'"
+        : "get it with 'mlx-audio models pull " + model + "'";
+  } else {
+    std::string near = nearest_name(model);
+    hint = near.empty() ? "" : "did you mean '" + near + "'? ";
+    hint +=
+        "'mlx-audio models list' shows what is here, 'mlx-audio models pull "
+        "ORG/NAME' fetches from the Hub";
+  }
+  throw Error(ErrorKind::not_found, "no model '" + model + "'", hint);
+}
+
+} // namespace
+
+std::string store_folder() {
+  std::string home = environment("MLX_AUDIO_HOME");
+  return (home.empty() ? user_cache() + "/mlx-audio" : home) + "/models";
+}
+
+const std::vector<ShortName>& short_names() {
+  static const std::vector<ShortName> names = {
+      {"kokoro", "mlx-community/Kokoro-82M-bf16", true},
+      {"whisper-base", "mlx-community/whisper-base-asr-fp16", true},
+      {"whisper-tiny.en", "mlx-community/whisper-tiny.en-asr-fp16", true},
+      {"whisper-tiny", "mlx-community/whisper-tiny-asr-fp16", false},
+      {"whisper-small", "mlx-community/whisper-small-asr-fp16", false},
+      {"whisper-large-v3-turbo",
+       "mlx-community/whisper-large-v3-turbo-asr-fp16",
+       false},
+      {"qwen3-tts", "mlx-community/Qwen3-TTS-12Hz-0.6B-Base-bf16", false},
+      {"csm", "mlx-community/csm-1b", false},
+      {"vibevoice-asr", "mlx-community/VibeVoice-ASR-bf16", false},
+      {"sam-audio", "mlx-community/sam-audio-small-fp16", false},
+      {"mossformer2", "starkdmi/MossFormer2_SE_48K_MLX", false},
+      {"silero-vad", "mlx-community/silero-vad", true},
+  };
+  return names;
+}
+
+std::string find_local_model(
+    const std::string& model,
+    const std::string& revision) {
+  if (model.empty()) {
+    return "";
+  }
+  if (fs::is_directory(model)) {
+    return model;
+  }
+  if (!is_repo_id(model)) {
+    return "";
+  }
+  fs::path stored = fs::path(store_folder()) / model;
+  if (revision.empty() && fs::exists(stored / "config.json")) {
+    return stored.string();
+  }
+  const ShortName* known = short_name(model);
+  return cached_snapshot(known ? known->repo : model, revision);
+}
+
+std::string resolve_model(
+    const std::string& model,
+    const std::string& revision) {
+  std::string folder = find_local_model(model, revision);
+  if (folder.empty()) {
+    not_found(model);
+  }
+  return folder;
+}
+
+std::vector<StoredModel> stored_models() {
+  std::vector<StoredModel> models;
+  std::error_code ignored;
+  auto add = [&](const fs::path& folder, const std::string& name) {
+    if (fs::exists(folder / "config.json")) {
+      models.push_back({name, folder.string(), "store"});
+      return true;
+    }
+    return false;
+  };
+  for (const auto& entry : fs::directory_iterator(store_folder(), ignored)) {
+    std::string name = entry.path().filename().string();
+    if (!add(entry.path(), name) && is_repo_id(name)) {
+      for (const auto& inner : fs::directory_iterator(entry.path(), ignored)) {
+        add(inner.path(), name + "/" + inner.path().filename().string());
+      }
+    }
+  }
+  for (const auto& repo : cached_repos()) {
+    std::string snapshot = cached_snapshot(repo, "");
+    if (!snapshot.empty()) {
+      models.push_back({repo, snapshot, "hub cache"});
+    }
+  }
+  std::sort(models.begin(), models.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.name, a.place) < std::pair(b.name, b.place);
+  });
+  return models;
+}
+
+} // namespace mlx_audio::hub
