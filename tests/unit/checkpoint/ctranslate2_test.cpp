@@ -70,7 +70,7 @@ TEST(CTranslate2, NamesWhatIsWrong) {
   expect_error(ErrorKind::corrupt_data, "called 'w'", [&] {
     open(model(w + w, 2) + no_alias);
   });
-  expect_error(ErrorKind::corrupt_data, "ends at byte", [&] {
+  expect_error(ErrorKind::corrupt_data, "has no end", [&] {
     open(model(w, 4000000000u) + no_alias);
   });
   expect_error(ErrorKind::corrupt_data, "the type 9", [&] {
