@@ -1,6 +1,9 @@
 #include "nn/weights.h"
 
 #include <filesystem>
+#include <fstream>
+
+#include <nlohmann/json.hpp>
 
 #include "mlx_audio/error.h"
 
@@ -115,12 +118,36 @@ std::optional<Quantization> Weights::quantization(
                                             : found->second;
 }
 
-void Weights::set_quantization(Quantization all) {
-  default_quantization_ = all;
-}
-
-void Weights::set_quantization(const std::string& path, Quantization one) {
-  layer_quantization_[path] = one;
+void Weights::read_quantization(const std::string& folder) {
+  using Json = nlohmann::json;
+  std::ifstream file(std::filesystem::path(folder) / "config.json");
+  Json config = Json::parse(file, nullptr, /* allow_exceptions */ false);
+  if (!config.is_object()) {
+    return;
+  }
+  for (const char* key : {"quantization", "quantization_config"}) {
+    if (!config.contains(key) || !config[key].is_object()) {
+      continue;
+    }
+    auto read = [](const Json& json, Quantization fallback) {
+      return Quantization{
+          json.value("group_size", fallback.group_size),
+          json.value("bits", fallback.bits)};
+    };
+    try {
+      default_quantization_ = read(config[key], default_quantization_);
+      for (const auto& [path, value] : config[key].items()) {
+        if (value.is_object()) {
+          layer_quantization_[path] = read(value, default_quantization_);
+        }
+      }
+    } catch (const Json::exception& error) {
+      throw Error(
+          ErrorKind::corrupt_data,
+          "'" + folder + "/config.json': bad quantization: " + error.what());
+    }
+    return;
+  }
 }
 
 } // namespace mlx_audio::nn

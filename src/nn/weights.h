@@ -61,8 +61,8 @@ class Weights {
   /// Quantization of the layer at `path`, if it is quantized: it has
   /// `path.scales`.
   std::optional<Quantization> quantization(const std::string& path) const;
-  void set_quantization(Quantization all);
-  void set_quantization(const std::string& path, Quantization one);
+  /// Reads `quantization` of `folder`/config.json, if it is there.
+  void read_quantization(const std::string& folder);
 
   std::map<std::string, mx::array>& tensors() {
     return tensors_;
