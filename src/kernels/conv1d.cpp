@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "kernels/conv1d_cpu.h"
 #include "kernels/cpu_op.h"
 
 namespace mlx_audio::kernels {
@@ -65,6 +66,11 @@ mx::array conv1d(
     const Conv1dOptions& options /* = {} */,
     const std::optional<mx::array>& residual /* = std::nullopt */) {
   check("conv1d", x, weight, options.groups);
+  bool depthwise = options.groups == x.shape(2) &&
+      weight.weight.shape(2) == 1 && weight.weight.shape(0) == options.groups;
+  if (use_cpu_kernels() && (options.groups == 1 || depthwise)) {
+    return conv1d_cpu(x, weight, options, residual);
+  }
   return conv1d_mlx(x, weight, options, residual);
 }
 
@@ -73,6 +79,9 @@ mx::array conv_transpose1d(
     const Conv1dWeight& weight,
     const ConvTranspose1dOptions& options /* = {} */) {
   check("conv_transpose1d", x, weight, options.groups);
+  if (use_cpu_kernels()) {
+    return conv_transpose1d_cpu(x, weight, options);
+  }
   return conv_transpose1d_mlx(x, weight, options);
 }
 

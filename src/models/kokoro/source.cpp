@@ -21,6 +21,16 @@ std::vector<double> hann(int n) { // periodic
   return window;
 }
 
+// cos and sin of 2 pi i / n, exactly 0 where they are 0: the imaginary part of
+// the highest bin must be 0, or its phase would flip between pi and -pi.
+std::pair<double, double> unit_root(int i, int n) {
+  i %= n;
+  double angle = 2 * M_PI * i / n;
+  return {
+      4 * i == n || 4 * i == 3 * n ? 0.0 : std::cos(angle),
+      2 * i % n == 0 ? 0.0 : std::sin(angle)};
+}
+
 mx::array f32(const std::vector<float>& values, const mx::Shape& shape) {
   return mx::array(values.data(), shape, mx::float32);
 }
@@ -78,8 +88,8 @@ mx::array HarmonicSource::operator()(
       (mx::expand_dims(phase, 2) + w * slope) *
       mx::array(static_cast<float>(2 * M_PI)));
 
-  auto voiced = mx::astype(
-      mx::greater(f0, mx::array(voiced_threshold)), mx::float32);
+  auto voiced =
+      mx::astype(mx::greater(f0, mx::array(voiced_threshold)), mx::float32);
   voiced = mx::reshape(voiced, {batch, time, 1, 1});
   auto waves = sines * mx::array(sine_amplitude) * voiced;
   if (noise_seed) {
@@ -106,8 +116,8 @@ mx::array magnitude_phase_stft(const mx::array& x, int n_fft, int hop) {
     }
     return mx::take(x, mx::array(index.data(), {half}, mx::int32), 1);
   };
-  auto padded =
-      mx::contiguous(mx::concatenate({mirror(half), x, mirror(samples - 2)}, 1));
+  auto padded = mx::contiguous(
+      mx::concatenate({mirror(half), x, mirror(samples - 2)}, 1));
   int frames = 1 + samples / hop;
   auto framed = mx::as_strided(
       padded,
@@ -118,14 +128,13 @@ mx::array magnitude_phase_stft(const mx::array& x, int n_fft, int hop) {
   std::vector<float> basis(static_cast<size_t>(2) * bins * n_fft);
   for (int k = 0; k < bins; ++k) {
     for (int n = 0; n < n_fft; ++n) {
-      double angle = 2 * M_PI * k * n / n_fft;
-      basis[k * n_fft + n] = static_cast<float>(window[n] * std::cos(angle));
-      basis[(bins + k) * n_fft + n] =
-          static_cast<float>(-window[n] * std::sin(angle));
+      auto [cosine, sine] = unit_root(k * n, n_fft);
+      basis[k * n_fft + n] = static_cast<float>(window[n] * cosine);
+      basis[(bins + k) * n_fft + n] = static_cast<float>(-window[n] * sine);
     }
   }
-  auto spectrum = kernels::linear(
-      framed, {.weight = f32(basis, {2 * bins, n_fft})});
+  auto spectrum =
+      kernels::linear(framed, {.weight = f32(basis, {2 * bins, n_fft})});
   auto parts = mx::split(spectrum, 2, -1);
   return mx::concatenate(
       {mx::sqrt(mx::square(parts[0]) + mx::square(parts[1])),
@@ -149,11 +158,10 @@ mx::array istft_from_log(const mx::array& spectrum, int n_fft, int hop) {
   for (int n = 0; n < n_fft; ++n) {
     for (int k = 0; k < bins; ++k) {
       double weight = (k == 0 || 2 * k == n_fft ? 1.0 : 2.0) / n_fft;
-      double angle = 2 * M_PI * k * n / n_fft;
-      basis[n * 2 * bins + k] =
-          static_cast<float>(weight * window[n] * std::cos(angle));
+      auto [cosine, sine] = unit_root(k * n, n_fft);
+      basis[n * 2 * bins + k] = static_cast<float>(weight * window[n] * cosine);
       basis[n * 2 * bins + bins + k] =
-          static_cast<float>(-weight * window[n] * std::sin(angle));
+          static_cast<float>(-weight * window[n] * sine);
     }
   }
   auto y = kernels::linear(z, {.weight = f32(basis, {n_fft, 2 * bins})});
@@ -164,10 +172,9 @@ mx::array istft_from_log(const mx::array& spectrum, int n_fft, int hop) {
   y = mx::reshape(y, {batch, frames, overlap, hop});
   auto sum = mx::zeros({batch, rows, hop}, mx::float32);
   for (int i = 0; i < overlap; ++i) {
-    auto part = mx::squeeze(
-        mx::slice(y, {0, 0, i, 0}, {batch, frames, i + 1, hop}), 2);
-    sum = sum +
-        mx::pad(part, {{0, 0}, {i, overlap - 1 - i}, {0, 0}});
+    auto part =
+        mx::squeeze(mx::slice(y, {0, 0, i, 0}, {batch, frames, i + 1, hop}), 2);
+    sum = sum + mx::pad(part, {{0, 0}, {i, overlap - 1 - i}, {0, 0}});
   }
 
   // Divided by the sum of squared windows, cut to the centred span.

@@ -109,11 +109,14 @@ TEST_P(KokoroParity, LayersAgreeWithTorch) {
 
   // The waveform depends on phases of spectrum bins that are zero but for
   // rounding, so it is compared by log-mel, within what torch itself shows when
-  // its STFT is done in f64.
-  auto [distance, correlation] = testing::log_mel_to_golden(
-      result.samples, tensors.at(name + ".mel"));
+  // its STFT is done in f64, plus 0.01 for torch's phases: it sums them in f32
+  // without wrapping (up to 1e5 rad, in steps of 0.008 rad), ours are exact.
+  // With torch's rounding imitated, `ja` falls from 0.026 to 0.011.
+  auto [distance, correlation] =
+      testing::log_mel_to_golden(result.samples, tensors.at(name + ".mel"));
   double floor = info.value("stft64_logmel_mae", 0.05);
-  EXPECT_LT(distance, 1.5 * floor + 0.02) << "correlation " << correlation;
+  EXPECT_LT(distance, 1.5 * floor + 0.02 + 0.01)
+      << "correlation " << correlation;
   RecordProperty("logmel", std::to_string(distance));
 }
 

@@ -1,0 +1,22 @@
+// CPU kernels behind conv1d.h; f32 in and out.
+#pragma once
+
+#include <optional>
+
+#include "kernels/conv1d.h"
+
+namespace mlx_audio::kernels {
+
+/// Chooses among Fourier, matrix-product and depthwise convolution by shape.
+mx::array conv1d_cpu(
+    const mx::array& x,
+    const Conv1dWeight& weight,
+    const Conv1dOptions& options,
+    const std::optional<mx::array>& residual);
+
+mx::array conv_transpose1d_cpu(
+    const mx::array& x,
+    const Conv1dWeight& weight,
+    const ConvTranspose1dOptions& options);
+
+} // namespace mlx_audio::kernels

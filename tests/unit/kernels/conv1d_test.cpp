@@ -1,0 +1,158 @@
+// Each CPU path of conv1d and conv_transpose1d against the composition of MLX
+// ops, over shapes that reach every branch. Tolerance: f32 sums of `taps * in`
+// products in another order, relative to the result's largest value.
+#include "kernels/conv1d.h"
+
+#include <gtest/gtest.h>
+
+#include "kernels/cpu_op.h"
+
+namespace mlx_audio::kernels {
+namespace {
+
+struct Case {
+  int batch, time, in, out, kernel;
+  Conv1dOptions options;
+  bool residual = false;
+};
+
+float relative_error(const mx::array& got, const mx::array& want) {
+  EXPECT_EQ(got.shape(), want.shape());
+  auto error = mx::max(mx::abs(got - want)) /
+      mx::maximum(mx::max(mx::abs(want)), mx::array(1e-6f));
+  return error.item<float>();
+}
+
+mx::array random(const mx::Shape& shape, int seed) {
+  return mx::random::normal(shape, mx::float32, mx::random::key(seed));
+}
+
+class Conv1d : public ::testing::TestWithParam<Case> {};
+
+TEST_P(Conv1d, EqualsMlx) {
+  Case c = GetParam();
+  auto x = random({c.batch, c.time, c.in}, 1);
+  Conv1dWeight w{
+      .weight = random({c.out, c.kernel, c.in / c.options.groups}, 2),
+      .bias = random({c.out}, 3)};
+  std::optional<mx::array> residual;
+  auto plain = [&] {
+    ScopedMlxOps mlx;
+    auto y = conv1d(x, w, c.options);
+    mx::eval(y);
+    return y;
+  }();
+  if (c.residual) {
+    residual = random(plain.shape(), 4);
+  }
+  auto want = residual ? plain + *residual : plain;
+  auto got = conv1d(x, w, c.options, residual);
+  EXPECT_LT(relative_error(got, want), 2e-5f);
+  auto again = conv1d(x, w, c.options, residual); // from the packed weights
+  EXPECT_EQ(relative_error(again, got), 0.0f);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes,
+    Conv1d,
+    ::testing::Values(
+        Case{1, 7, 3, 5, 1, {}},
+        Case{2, 50, 24, 40, 5, {.pad_left = 2, .pad_right = 2}},
+        Case{1, 1, 8, 8, 3, {.pad_left = 1, .pad_right = 1}},
+        Case{1, 31, 22, 16, 12, {.stride = 6, .pad_left = 3, .pad_right = 3}},
+        Case{
+            2,
+            64,
+            16,
+            8,
+            3,
+            {.pad_left = 4, .pad_right = 0, .dilation = 2},
+            true},
+        // depthwise
+        Case{2, 40, 48, 48, 17, {.pad_left = 8, .pad_right = 8, .groups = 48}},
+        Case{1, 20, 6, 6, 3, {.stride = 2, .pad_left = 1, .groups = 6}},
+        // Fourier: tiles of 64 and of 32, dilations, ends, both batches
+        Case{1, 300, 64, 64, 3, {.pad_left = 1, .pad_right = 1}},
+        Case{
+            1,
+            301,
+            128,
+            128,
+            11,
+            {.pad_left = 25, .pad_right = 25, .dilation = 5},
+            true},
+        Case{
+            2,
+            457,
+            128,
+            64,
+            7,
+            {.pad_left = 9, .pad_right = 9, .dilation = 3},
+            true},
+        Case{1, 200, 256, 256, 7, {.pad_left = 3, .pad_right = 3}, true},
+        Case{1, 150, 256, 128, 11, {}},
+        Case{1, 97, 256, 256, 3, {.pad_left = 2}}));
+
+TEST(Conv1d, HalfWeightsAreWithinTheirRounding) {
+  auto x = random({1, 400, 128}, 5);
+  auto weight = mx::astype(random({128, 7, 128}, 6), mx::bfloat16);
+  Conv1dOptions options{.pad_left = 3, .pad_right = 3};
+  Conv1dWeight w{.weight = weight};
+  Conv1dWeight full{.weight = mx::astype(weight, mx::float32)};
+  // 2^-11 a weight, averaged over sums of 896 products.
+  EXPECT_LT(
+      relative_error(conv1d(x, w, options), conv1d(x, full, options)), 5e-4f);
+}
+
+TEST(Conv1d, KeepsTheInputsDtype) {
+  auto x = mx::astype(random({1, 20, 8}, 7), mx::bfloat16);
+  Conv1dWeight w{.weight = mx::astype(random({4, 3, 8}, 8), mx::bfloat16)};
+  EXPECT_EQ(conv1d(x, w).dtype(), mx::bfloat16);
+}
+
+TEST(Conv1d, RejectsWrongChannels) {
+  Conv1dWeight w{.weight = random({4, 3, 8}, 9)};
+  EXPECT_THROW(conv1d(random({1, 20, 7}, 10), w), std::invalid_argument);
+}
+
+struct TransposeCase {
+  int batch, time, in, out, kernel;
+  ConvTranspose1dOptions options;
+};
+
+class ConvTranspose1d : public ::testing::TestWithParam<TransposeCase> {};
+
+TEST_P(ConvTranspose1d, EqualsMlx) {
+  TransposeCase c = GetParam();
+  auto x = random({c.batch, c.time, c.in}, 11);
+  Conv1dWeight w{
+      .weight = random({c.out, c.kernel, c.in / c.options.groups}, 12),
+      .bias = random({c.out}, 13)};
+  auto want = [&] {
+    ScopedMlxOps mlx;
+    auto y = conv_transpose1d(x, w, c.options);
+    mx::eval(y);
+    return y;
+  }();
+  EXPECT_LT(relative_error(conv_transpose1d(x, w, c.options), want), 2e-5f);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes,
+    ConvTranspose1d,
+    ::testing::Values(
+        TransposeCase{1, 20, 16, 8, 20, {.stride = 10, .padding = 5}},
+        TransposeCase{2, 33, 8, 16, 12, {.stride = 6, .padding = 3}},
+        TransposeCase{1, 9, 5, 7, 5, {.stride = 2}},
+        TransposeCase{1, 9, 5, 7, 4, {.stride = 3, .padding = 1}},
+        TransposeCase{1, 12, 4, 4, 4, {.stride = 2, .output_padding = 1}},
+        TransposeCase{
+            1,
+            25,
+            32,
+            32,
+            3,
+            {.stride = 2, .padding = 1, .output_padding = 1, .groups = 32}}));
+
+} // namespace
+} // namespace mlx_audio::kernels
