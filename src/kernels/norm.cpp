@@ -1,6 +1,11 @@
 #include "kernels/norm.h"
 
+#include <stdexcept>
+#include <string>
+#include <vector>
+
 #include "kernels/cpu_op.h"
+#include "kernels/instance_norm_cpu.h"
 
 namespace mlx_audio::kernels {
 
@@ -16,12 +21,75 @@ mx::array rms_norm(const mx::array& x, const mx::array& weight, float eps) {
   return mx::fast::rms_norm(x, weight, eps);
 }
 
+namespace {
+
+mx::array as_f32(const mx::array& a) {
+  return mx::astype(a, mx::float32);
+}
+
+mx::array channel_function(
+    const char* name,
+    const mx::array& x,
+    const std::optional<mx::array>& alpha,
+    float slope) {
+  std::vector<mx::array> inputs = {as_f32(x)};
+  if (alpha) {
+    inputs.push_back(as_f32(*alpha));
+  }
+  int channels = x.shape(-1);
+  auto y = cpu_op(
+      name,
+      inputs,
+      x.shape(),
+      mx::float32,
+      [channels, slope](
+          const std::vector<mx::array>& in, std::vector<mx::array>& out) {
+        channel_function_cpu(
+            in[0].data<float>(),
+            out[0].data<float>(),
+            in[0].size() / channels,
+            channels,
+            {in.size() > 1 ? in[1].data<float>() : nullptr, slope});
+      },
+      {0, 8.0 * static_cast<double>(x.size())});
+  return mx::astype(y, x.dtype());
+}
+
+mx::array ada_instance_norm_mlx(
+    const mx::array& x,
+    const mx::array& gamma,
+    const mx::array& beta,
+    float eps,
+    const std::optional<mx::array>& snake_alpha,
+    float leaky_slope) {
+  auto f = as_f32(x);
+  auto mean = mx::mean(f, 1, true);
+  auto var = mx::var(f, 1, true);
+  auto scale = mx::expand_dims(as_f32(gamma), 1) + mx::array(1.0f);
+  auto shift = mx::expand_dims(as_f32(beta), 1);
+  auto y = (f - mean) * mx::rsqrt(var + mx::array(eps)) * scale + shift;
+  if (snake_alpha) {
+    y = snake(y, *snake_alpha);
+  } else if (leaky_slope != 1.0f) {
+    y = leaky_relu(y, leaky_slope);
+  }
+  return mx::astype(y, x.dtype());
+}
+
+} // namespace
+
 mx::array snake(const mx::array& x, const mx::array& alpha) {
+  if (use_cpu_kernels() && x.size() > 0) {
+    return channel_function("snake", x, alpha, 1.0f);
+  }
   auto a = mx::astype(alpha, x.dtype());
   return x + mx::square(mx::sin(a * x)) / a;
 }
 
 mx::array leaky_relu(const mx::array& x, float slope) {
+  if (use_cpu_kernels() && x.size() > 0) {
+    return channel_function("leaky_relu", x, std::nullopt, slope);
+  }
   return mx::maximum(x, x * mx::array(slope, x.dtype()));
 }
 
@@ -32,18 +100,41 @@ mx::array ada_instance_norm(
     float eps,
     const std::optional<mx::array>& snake_alpha /* = std::nullopt */,
     float leaky_slope /* = 1.0f */) {
-  auto f = mx::astype(x, mx::float32);
-  auto mean = mx::mean(f, 1, true);
-  auto var = mx::var(f, 1, true);
-  auto scale =
-      mx::expand_dims(mx::astype(gamma, mx::float32), 1) + mx::array(1.0f);
-  auto shift = mx::expand_dims(mx::astype(beta, mx::float32), 1);
-  auto y = (f - mean) * mx::rsqrt(var + mx::array(eps)) * scale + shift;
-  if (snake_alpha) {
-    y = snake(y, *snake_alpha);
-  } else if (leaky_slope != 1.0f) {
-    y = leaky_relu(y, leaky_slope);
+  if (x.ndim() != 3 || gamma.shape(-1) != x.shape(2)) {
+    throw std::invalid_argument(
+        "[ada_instance_norm] x must be [batch, time, channels] and gamma " +
+        std::string("[batch, channels]."));
   }
+  if (!use_cpu_kernels() || x.size() == 0) {
+    return ada_instance_norm_mlx(x, gamma, beta, eps, snake_alpha, leaky_slope);
+  }
+  std::vector<mx::array> inputs = {as_f32(x), as_f32(gamma), as_f32(beta)};
+  if (snake_alpha) {
+    inputs.push_back(as_f32(*snake_alpha));
+  }
+  int batch = x.shape(0);
+  int time = x.shape(1);
+  int channels = x.shape(2);
+  auto y = cpu_op(
+      "ada_instance_norm",
+      inputs,
+      x.shape(),
+      mx::float32,
+      [=](const std::vector<mx::array>& in, std::vector<mx::array>& out) {
+        for (int b = 0; b < batch; ++b) {
+          size_t at = static_cast<size_t>(b) * time * channels;
+          ada_instance_norm_cpu(
+              in[0].data<float>() + at,
+              out[0].data<float>() + at,
+              time,
+              channels,
+              in[1].data<float>() + static_cast<size_t>(b) * channels,
+              in[2].data<float>() + static_cast<size_t>(b) * channels,
+              eps,
+              {in.size() > 3 ? in[3].data<float>() : nullptr, leaky_slope});
+        }
+      },
+      {0, 12.0 * static_cast<double>(x.size())});
   return mx::astype(y, x.dtype());
 }
 
