@@ -17,7 +17,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // A tile of kRows rows and two vectors of columns stays in registers.
 template <size_t kRows>
-void tile_rows(
+void tile(
     const float* HWY_RESTRICT x,
     size_t stride,
     const float* HWY_RESTRICT weight,
@@ -27,30 +27,29 @@ void tile_rows(
     size_t out) {
   const hn::CappedTag<float, 8> d;
   const size_t lanes = hn::Lanes(d);
-  for (size_t c = 0; c < out; c += 2 * lanes) {
-    hn::Vec<decltype(d)> left[kRows];
-    hn::Vec<decltype(d)> right[kRows];
+  hn::Vec<decltype(d)> left[kRows];
+  hn::Vec<decltype(d)> right[kRows];
+  for (size_t r = 0; r < kRows; ++r) {
+    left[r] = hn::LoadU(d, bias);
+    right[r] = hn::LoadU(d, bias + lanes);
+  }
+  for (size_t k = 0; k < in; ++k) {
+    const auto w0 = hn::LoadU(d, weight + k * out);
+    const auto w1 = hn::LoadU(d, weight + k * out + lanes);
     for (size_t r = 0; r < kRows; ++r) {
-      left[r] = hn::LoadU(d, bias + c);
-      right[r] = hn::LoadU(d, bias + c + lanes);
+      const auto v = hn::Set(d, x[r * stride + k]);
+      left[r] = hn::MulAdd(v, w0, left[r]);
+      right[r] = hn::MulAdd(v, w1, right[r]);
     }
-    for (size_t k = 0; k < in; ++k) {
-      const auto w0 = hn::LoadU(d, weight + k * out + c);
-      const auto w1 = hn::LoadU(d, weight + k * out + c + lanes);
-      for (size_t r = 0; r < kRows; ++r) {
-        const auto v = hn::Set(d, x[r * stride + k]);
-        left[r] = hn::MulAdd(v, w0, left[r]);
-        right[r] = hn::MulAdd(v, w1, right[r]);
-      }
-    }
-    for (size_t r = 0; r < kRows; ++r) {
-      hn::StoreU(left[r], d, y + r * out + c);
-      hn::StoreU(right[r], d, y + r * out + c + lanes);
-    }
+  }
+  for (size_t r = 0; r < kRows; ++r) {
+    hn::StoreU(left[r], d, y + r * out);
+    hn::StoreU(right[r], d, y + r * out + lanes);
   }
 }
 
-void affine_rows(
+// Columns outside, rows inside: a strip of the weights stays in the L1 cache.
+void affine_strips(
     const float* x,
     size_t stride,
     const float* weight,
@@ -59,12 +58,29 @@ void affine_rows(
     size_t rows,
     size_t in,
     size_t out) {
-  size_t r = 0;
-  for (; r + 6 <= rows; r += 6) {
-    tile_rows<6>(x + r * stride, stride, weight, bias, y + r * out, in, out);
-  }
-  for (; r < rows; ++r) {
-    tile_rows<1>(x + r * stride, stride, weight, bias, y + r * out, in, out);
+  const size_t step = 2 * hn::Lanes(hn::CappedTag<float, 8>());
+  for (size_t c = 0; c < out; c += step) {
+    size_t r = 0;
+    for (; r + 6 <= rows; r += 6) {
+      tile<6>(
+          x + r * stride,
+          stride,
+          weight + c,
+          bias + c,
+          y + r * out + c,
+          in,
+          out);
+    }
+    for (; r < rows; ++r) {
+      tile<1>(
+          x + r * stride,
+          stride,
+          weight + c,
+          bias + c,
+          y + r * out + c,
+          in,
+          out);
+    }
   }
 }
 
@@ -75,7 +91,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace mlx_audio::text {
 
-HWY_EXPORT(affine_rows);
+HWY_EXPORT(affine_strips);
 
 void affine(
     const float* x,
@@ -86,7 +102,7 @@ void affine(
     size_t rows,
     size_t in,
     size_t out) {
-  HWY_DYNAMIC_DISPATCH(affine_rows)
+  HWY_DYNAMIC_DISPATCH(affine_strips)
   (x, stride, weight, bias, y, rows, in, out);
 }
 
