@@ -31,7 +31,7 @@ mx::array linear(
         " features but the weight takes " +
         std::to_string(weight.in_features()) + ".");
   }
-  if (use_cpu_kernels() && x.size() > 0) {
+  if (use_cpu_kernels() && linear_cpu_takes(x, weight)) {
     return linear_cpu(x, weight, activation);
   }
   return linear_mlx(x, weight, activation);

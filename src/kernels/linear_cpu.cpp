@@ -1,56 +1,75 @@
 #include "kernels/linear_cpu.h"
 
-#include <oneapi/dnnl/dnnl.h>
+#include <optional>
 
 #include "kernels/cpu_op.h"
+#include "kernels/float_type.h"
+#include "kernels/gemm.h"
 
 namespace mlx_audio::kernels {
 
+bool linear_cpu_takes(const mx::array& x, const LinearWeight& w) {
+  if (!float_type(x.dtype()) || x.size() == 0) {
+    return false;
+  }
+  if (!w.quantized()) {
+    return float_type(w.weight.dtype()).has_value();
+  }
+  bool bits = w.bits >= 2 && w.bits <= 8 && w.bits != 7;
+  bool group = w.group_size == 32 || w.group_size == 64 || w.group_size == 128;
+  return bits && group && w.biases && float_type(w.scales->dtype()) &&
+      w.biases->dtype() == w.scales->dtype();
+}
+
 mx::array
 linear_cpu(const mx::array& x, const LinearWeight& w, Activation activation) {
-  int64_t k = w.in_features();
-  int64_t n = w.out_features();
-  int64_t m = x.size() / k;
-  auto shape = x.shape();
-  shape.back() = static_cast<int>(n);
-  auto weight = w.quantized()
-      ? mx::dequantize(w.weight, *w.scales, w.biases, w.group_size, w.bits)
-      : w.weight;
-  std::vector<mx::array> inputs{
-      mx::astype(x, mx::float32), mx::astype(weight, mx::float32)};
-  if (w.bias) {
-    inputs.push_back(mx::astype(*w.bias, mx::float32));
+  GemmArgs args;
+  args.x_type = *float_type(x.dtype());
+  args.activation = activation;
+  args.w.rows = w.out_features();
+  args.w.columns = w.in_features();
+  args.m = static_cast<int64_t>(x.size()) / args.w.columns;
+  args.w.type =
+      *float_type(w.quantized() ? w.scales->dtype() : w.weight.dtype());
+  std::vector<mx::array> inputs{x, w.weight};
+  if (w.quantized()) {
+    args.w.bits = w.bits;
+    args.w.group = w.group_size;
+    inputs.push_back(*w.scales);
+    inputs.push_back(*w.biases);
   }
-  auto y = cpu_op(
+  if (w.bias) {
+    auto type = float_type(w.bias->dtype());
+    args.bias_type = type.value_or(FloatType::f32);
+    inputs.push_back(type ? *w.bias : mx::astype(*w.bias, mx::float32));
+  }
+  auto shape = x.shape();
+  shape.back() = w.out_features();
+  auto m = static_cast<double>(args.m);
+  double width = static_cast<double>(x.itemsize());
+  double n = static_cast<double>(args.w.rows);
+  double k = static_cast<double>(args.w.columns);
+  return cpu_op(
       "linear",
       inputs,
       shape,
-      mx::float32,
-      [m, n, k](const std::vector<mx::array>& in, std::vector<mx::array>& out) {
-        auto* y = out[0].data<float>();
-        if (in.size() > 2) {
-          const auto* bias = in[2].data<float>();
-          for (int64_t i = 0; i < m; ++i) {
-            std::copy(bias, bias + n, y + i * n);
-          }
+      x.dtype(),
+      [args, has_bias = w.bias.has_value()](
+          const std::vector<mx::array>& in, std::vector<mx::array>& out) {
+        GemmArgs a = args;
+        a.x = in[0].data<void>();
+        a.w.data = in[1].data<void>();
+        if (a.w.bits != 0) {
+          a.w.scales = in[2].data<void>();
+          a.w.biases = in[3].data<void>();
         }
-        dnnl_sgemm(
-            'N',
-            'T',
-            m,
-            n,
-            k,
-            1.0f,
-            in[0].data<float>(),
-            k,
-            in[1].data<float>(),
-            k,
-            in.size() > 2 ? 1.0f : 0.0f,
-            y,
-            n);
+        if (has_bias) {
+          a.bias = in.back().data<void>();
+        }
+        a.y = out[0].data<void>();
+        linear_product(a);
       },
-      {2.0 * m * n * k, 4.0 * (m * k + n * k + m * n)});
-  return mx::astype(activate(y, activation), x.dtype());
+      {2 * m * n * k, args.w.bytes() + width * m * (n + k)});
 }
 
 } // namespace mlx_audio::kernels

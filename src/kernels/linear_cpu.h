@@ -5,6 +5,9 @@
 
 namespace mlx_audio::kernels {
 
+/// Whether there is a CPU kernel for these types.
+bool linear_cpu_takes(const mx::array& x, const LinearWeight& weight);
+
 mx::array linear_cpu(
     const mx::array& x,
     const LinearWeight& weight,

@@ -1,44 +1,182 @@
-// `linear` against its definition in MLX ops.
+// `linear` over float and quantized weights against its definition.
 #include "kernels/linear.h"
 
 #include <gtest/gtest.h>
 
 #include "kernels/cpu_op.h"
+#include "kernels/simd.h"
+#include "unit/kernels/compare.h"
 
 namespace mlx_audio::kernels {
 namespace {
 
-// Largest |a - b| over the largest |b|.
-float relative_error(const mx::array& a, const mx::array& b) {
-  auto fa = mx::astype(a, mx::float32);
-  auto fb = mx::astype(b, mx::float32);
-  auto top = mx::max(mx::abs(fb)).item<float>();
-  return mx::max(mx::abs(fa - fb)).item<float>() / top;
+// The definition in f32, whatever the types: what sums in f32 should give.
+mx::array expected(
+    const mx::array& x,
+    const LinearWeight& w,
+    Activation activation = Activation::none) {
+  auto f32 = [](const mx::array& a) { return mx::astype(a, mx::float32); };
+  auto weight = w.quantized()
+      ? mx::dequantize(
+            w.weight, f32(*w.scales), f32(*w.biases), w.group_size, w.bits)
+      : f32(w.weight);
+  ScopedMlxOps composition;
+  LinearWeight plain{.weight = weight};
+  if (w.bias) {
+    plain.bias = f32(*w.bias);
+  }
+  return mx::astype(linear(f32(x), plain, activation), x.dtype());
 }
 
-TEST(Linear, MatchesTheComposition) {
-  for (bool bias : {false, true}) {
-    for (auto activation :
-         {Activation::none,
-          Activation::relu,
-          Activation::gelu,
-          Activation::gelu_tanh,
-          Activation::silu}) {
-      LinearWeight w{.weight = mx::random::normal({37, 65})};
-      if (bias) {
-        w.bias = mx::random::normal({37});
+// The largest sum of magnitudes, which f32 rounding is relative to.
+float magnitude(const mx::array& x, const LinearWeight& w) {
+  LinearWeight positive{.weight = w.weight};
+  if (w.quantized()) {
+    // Ours is scale * sum(q x) + bias * sum(x): each part counts.
+    positive.weight =
+        mx::dequantize(
+            w.weight,
+            mx::astype(*w.scales, mx::float32),
+            mx::zeros_like(*w.biases, mx::float32),
+            w.group_size,
+            w.bits) +
+        mx::repeat(
+            mx::abs(mx::astype(*w.biases, mx::float32)), w.group_size, 1);
+  }
+  positive.weight = mx::abs(mx::astype(positive.weight, mx::float32));
+  return mx::max(expected(mx::abs(mx::astype(x, mx::float32)), positive))
+      .item<float>();
+}
+
+// Sums in another order; then each result is rounded, and the two may fall on
+// neighbours: one unit in the last place (2^-7, 2^-10) of the largest.
+void expect_linear(
+    const mx::array& x,
+    const LinearWeight& w,
+    Activation activation,
+    const std::string& what) {
+  auto y = linear(x, w, activation);
+  ASSERT_EQ(y.dtype(), x.dtype());
+  auto e = expected(x, w, activation);
+  float top = mx::max(mx::abs(mx::astype(e, mx::float32))).item<float>();
+  float rounding = x.dtype() == mx::float32
+      ? 1e-6f
+      : (x.dtype() == mx::bfloat16 ? 1.0f / 128 : 1.0f / 1024);
+  ASSERT_LE(
+      relative_error(y, e) * top,
+      rounding * top + 1e-6f * (magnitude(x, w) + 1))
+      << what << " x " << x.shape() << " " << x.dtype() << " w "
+      << w.weight.shape() << " " << w.weight.dtype();
+}
+
+TEST(Linear, BiasAndActivations) {
+  for (const auto& target : simd_targets()) {
+    ScopedSimdTarget scope(target);
+    for (bool bias : {false, true}) {
+      for (auto activation :
+           {Activation::none,
+            Activation::relu,
+            Activation::gelu,
+            Activation::gelu_tanh,
+            Activation::silu}) {
+        for (int rows : {1, 3, 22, 70}) { // gemv, gemm, oneDNN
+          LinearWeight w{.weight = mx::random::normal({37, 65})};
+          if (bias) {
+            w.bias = mx::random::normal({37});
+          }
+          auto x = mx::random::normal({2, rows, 65});
+          expect_linear(
+              x,
+              w,
+              activation,
+              target + " activation " +
+                  std::to_string(static_cast<int>(activation)));
+        }
       }
-      auto x = mx::random::normal({2, 11, 65});
-      auto y = linear(x, w, activation);
-      EXPECT_EQ(y.shape(), (mx::Shape{2, 11, 37}));
-      auto expected = [&] {
-        ScopedMlxOps composition;
-        return linear(x, w, activation);
-      }();
-      // f32 sums of 65 products in another order.
-      EXPECT_LT(relative_error(y, expected), 1e-5f);
     }
   }
+}
+
+// Sizes around every block edge: tiles of 6 x 16, vectors, depth 256, pieces
+// of 128 columns.
+TEST(Linear, ShapesAndTypes) {
+  for (const auto& target : simd_targets()) {
+    ScopedSimdTarget scope(target);
+    for (auto [out, in] : std::vector<std::pair<int, int>>{
+             {1, 1},
+             {1, 7},
+             {5, 3},
+             {17, 31},
+             {16, 256},
+             {33, 257},
+             {129, 300},
+             {143, 521}}) {
+      for (int rows : {1, 3, 6, 97}) {
+        for (auto wt : {mx::float32, mx::bfloat16, mx::float16}) {
+          for (auto xt : {mx::float32, mx::bfloat16, mx::float16}) {
+            LinearWeight w{
+                .weight = mx::astype(mx::random::normal({out, in}), wt),
+                .bias = mx::astype(mx::random::normal({out}), wt)};
+            auto x = mx::astype(mx::random::normal({rows, in}), xt);
+            expect_linear(x, w, Activation::none, target);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Linear, Quantized) {
+  for (const auto& target : simd_targets()) {
+    ScopedSimdTarget scope(target);
+    for (int bits : {2, 3, 4, 5, 6, 8}) {
+      for (int group : {32, 64, 128}) {
+        for (int columns : {group, 3 * group + (group == 32 ? 160 : 128)}) {
+          for (int out : {1, 37}) {
+            for (auto type : {mx::float32, mx::bfloat16, mx::float16}) {
+              auto q = mx::quantize(
+                  mx::astype(mx::random::normal({out, columns}), type),
+                  group,
+                  bits);
+              LinearWeight w{
+                  .weight = q[0],
+                  .bias = mx::random::normal({out}),
+                  .scales = q[1],
+                  .biases = q[2],
+                  .group_size = group,
+                  .bits = bits};
+              for (int rows : {1, 6, 23}) {
+                auto x = mx::astype(mx::random::normal({rows, columns}), type);
+                expect_linear(
+                    x,
+                    w,
+                    Activation::none,
+                    target + " bits " + std::to_string(bits) + " group " +
+                        std::to_string(group));
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Linear, EmptyAndStridedInputs) {
+  LinearWeight w{.weight = mx::random::normal({8, 6})};
+  EXPECT_EQ(linear(mx::zeros({0, 6}), w).shape(), (mx::Shape{0, 8}));
+  EXPECT_EQ(linear(mx::zeros({2, 0, 6}), w).shape(), (mx::Shape{2, 0, 8}));
+  auto x = mx::transpose(mx::random::normal({6, 5}));
+  EXPECT_LT(relative_error(linear(x, w), expected(x, w)), 3e-6f);
+  LinearWeight t{.weight = mx::transpose(mx::random::normal({6, 8}))};
+  EXPECT_LT(relative_error(linear(x, t), expected(x, t)), 3e-6f);
+  EXPECT_EQ(linear(mx::ones({6}), w).shape(), (mx::Shape{8}));
+}
+
+TEST(Linear, RefusesWrongWidth) {
+  LinearWeight w{.weight = mx::zeros({8, 6})};
+  EXPECT_THROW(linear(mx::zeros({3, 5}), w), std::invalid_argument);
+  EXPECT_THROW(linear(mx::array(1.0f), w), std::invalid_argument);
 }
 
 } // namespace

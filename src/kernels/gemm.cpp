@@ -1,0 +1,518 @@
+// Products with many rows of x, blocked as in Goto & van de Geijn 2008: panels
+// of W are unpacked from their storage form into f32 in the cache and
+// multiplied in register tiles.
+#include "kernels/gemm.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/parallel.h"
+#include "kernels/scratch.h"
+#include "kernels/simd.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/gemm.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "kernels/affine-inl.h"
+#include "kernels/epilogue-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace mlx_audio::kernels::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+namespace {
+
+constexpr int64_t kLanes = hn::MaxLanes(hn::ScalableTag<float>());
+// A tile's sums fill the registers: 12 of 16, or 24 of 32.
+constexpr int kTileVectors = HWY_TARGET == HWY_NEON ? 4 : 2;
+constexpr int kTileRows = HWY_TARGET <= HWY_AVX3 ? 12 : 6;
+constexpr int64_t kTileColumns = kTileVectors * kLanes;
+constexpr int64_t kDepth = 256; // columns of W at once: a panel fits in L1
+constexpr int64_t kBlockRows = 96; // rows of x at once: they stay in L2
+constexpr int64_t kPad = HWY_MAX_BYTES;
+
+HWY_INLINE int64_t round_up(int64_t n, int64_t step) {
+  return (n + step - 1) / step * step;
+}
+
+// --- unpacking W ---
+
+template <class T>
+struct FloatPanel {
+  static constexpr int64_t kChunk = 4;
+
+  const WeightMatrix& w;
+
+  static void order(const float* from, float* to, int64_t count) {
+    std::copy(from, from + count, to);
+  }
+
+  /// Columns [k, k + count) of a row in f32, then zeros to the chunk's end.
+  void unpack(int64_t row, int64_t k, int64_t count, float* to) const {
+    convert_to_f32(
+        static_cast<const T*>(w.data) + row * w.columns + k, to, count);
+    std::fill(to + count, to + round_up(count, kChunk), 0.0f);
+  }
+};
+
+template <int kBits>
+struct AffinePanel {
+  using A = Affine<kBits>;
+  static constexpr int64_t kChunk = std::max<int64_t>(A::chunk(), 4);
+
+  const WeightMatrix& w;
+  LaneFactors<kBits> lanes{w.group};
+
+  static void order(const float* from, float* to, int64_t count) {
+    to_lane_order<kBits>(from, to, count);
+  }
+
+  /// The same in lane order. Beyond count the factors are 0, and so is what is
+  /// unpacked there.
+  void unpack(int64_t row, int64_t k, int64_t count, float* to) const {
+    const hn::ScalableTag<float> d;
+    int64_t groups = w.columns / w.group;
+    HWY_ALIGN float scales[kDepth / 32 + kPad] = {};
+    HWY_ALIGN float biases[kDepth / 32 + kPad] = {};
+    int64_t group = row * groups + k / w.group;
+    int64_t used = (count + w.group - 1) / w.group;
+    with_type(w.type, w.scales, group, [&](const auto* s) HWY_ATTR {
+      convert_to_f32(s, scales, used);
+    });
+    with_type(w.type, w.biases, group, [&](const auto* b) HWY_ATTR {
+      convert_to_f32(b, biases, used);
+    });
+    const uint8_t* bytes =
+        static_cast<const uint8_t*>(w.data) + (row * w.columns + k) * kBits / 8;
+    uint8_t copy[kDepth + 2 * kPad];
+    int64_t left = (w.rows - row) * w.columns - k;
+    if ((left - count) * kBits / 8 < 2 * kPad) {
+      std::memset(copy, 0, sizeof(copy));
+      std::memcpy(copy, bytes, count * kBits / 8);
+      bytes = copy;
+    }
+    for (int64_t c = 0; c * A::chunk() < count; ++c) {
+      const auto scale = lanes.load(d, scales, c);
+      const auto bias = lanes.load(d, biases, c);
+#if HWY_TARGET == HWY_SCALAR
+      const auto v = hn::Set(d, static_cast<float>(value_at<kBits>(bytes, c)));
+      hn::StoreU(hn::MulAdd(v, scale, bias), d, to + c);
+#else
+      const hn::RebindToUnsigned<decltype(d)> du;
+      const auto windows =
+          load_windows<kBits>(du, bytes + c * A::chunk_bytes());
+      unrolled<A::kPerLane>([&](auto j) HWY_ATTR {
+        const auto v = plain_value<kBits, j>(d, windows);
+        hn::StoreU(
+            hn::MulAdd(v, scale, bias), d, to + c * A::chunk() + j * kLanes);
+      });
+#endif
+    }
+  }
+};
+
+// from [4, stride] -> to [columns, kTileColumns], columns a multiple of 4.
+void transpose_into_panel(
+    const float* from,
+    int64_t stride,
+    int64_t columns,
+    float* to) {
+#if HWY_TARGET == HWY_SCALAR
+  for (int64_t k = 0; k < columns; ++k) {
+    for (int64_t r = 0; r < std::min<int64_t>(4, kTileColumns); ++r) {
+      to[k * kTileColumns + r] = from[r * stride + k];
+    }
+  }
+#else
+  const hn::FixedTag<float, 4> d;
+  const hn::FixedTag<double, 2> d2;
+  for (int64_t k = 0; k < columns; k += 4) {
+    const auto a = hn::LoadU(d, from + k);
+    const auto b = hn::LoadU(d, from + stride + k);
+    const auto c = hn::LoadU(d, from + 2 * stride + k);
+    const auto e = hn::LoadU(d, from + 3 * stride + k);
+    const auto ab0 = hn::BitCast(d2, hn::InterleaveLower(d, a, b));
+    const auto ab1 = hn::BitCast(d2, hn::InterleaveUpper(d, a, b));
+    const auto ce0 = hn::BitCast(d2, hn::InterleaveLower(d, c, e));
+    const auto ce1 = hn::BitCast(d2, hn::InterleaveUpper(d, c, e));
+    float* p = to + k * kTileColumns;
+    const auto put = [&](auto v, int64_t row) HWY_ATTR {
+      hn::Store(hn::BitCast(d, v), d, p + row * kTileColumns);
+    };
+    put(hn::InterleaveLower(d2, ab0, ce0), 0);
+    put(hn::InterleaveUpper(d2, ab0, ce0), 1);
+    put(hn::InterleaveLower(d2, ab1, ce1), 2);
+    put(hn::InterleaveUpper(d2, ab1, ce1), 3);
+  }
+#endif
+}
+
+/// Rows [row, row + kTileColumns) of W, columns [k, k + count), as
+/// [depth, kTileColumns] with zeros beyond W's ends.
+template <class Panel>
+void unpack_panel(
+    const Panel& panel,
+    int64_t row,
+    int64_t k,
+    int64_t count,
+    int64_t depth,
+    float* to) {
+  constexpr int64_t step = std::min<int64_t>(4, kTileColumns);
+  HWY_ALIGN float rows[4 * (kDepth + kPad)];
+  constexpr int64_t stride = kDepth + kPad;
+  for (int64_t r = 0; r < kTileColumns; r += step) {
+    for (int64_t i = 0; i < step; ++i) {
+      float* one = rows + i * stride;
+      if (row + r + i < panel.w.rows) {
+        panel.unpack(row + r + i, k, count, one);
+      } else {
+        std::fill(one, one + depth, 0.0f);
+      }
+    }
+    transpose_into_panel(rows, stride, depth, to + r);
+  }
+}
+
+// --- the tile ---
+
+/// c [rows, columns] (+)= a [rows, depth] times b [depth, kTileColumns].
+template <int rows>
+void multiply_tile(
+    const float* HWY_RESTRICT a,
+    const float* HWY_RESTRICT b,
+    int64_t depth,
+    float* HWY_RESTRICT c,
+    int64_t c_stride,
+    int64_t columns,
+    bool first) {
+  const hn::ScalableTag<float> d;
+  using V = hn::Vec<decltype(d)>;
+  V sums[rows][kTileVectors];
+  for (auto& row : sums) {
+    for (auto& sum : row) {
+      sum = hn::Zero(d);
+    }
+  }
+  for (int64_t k = 0; k < depth; ++k) {
+    V w[kTileVectors];
+    for (int v = 0; v < kTileVectors; ++v) {
+      w[v] = hn::Load(d, b + k * kTileColumns + v * kLanes);
+    }
+    for (int r = 0; r < rows; ++r) {
+      const V x = hn::Set(d, a[r * kDepth + k]);
+      for (int v = 0; v < kTileVectors; ++v) {
+        sums[r][v] = hn::MulAdd(x, w[v], sums[r][v]);
+      }
+    }
+  }
+  if (columns == kTileColumns) {
+    for (int r = 0; r < rows; ++r) {
+      for (int v = 0; v < kTileVectors; ++v) {
+        float* p = c + r * c_stride + v * kLanes;
+        hn::StoreU(
+            first ? sums[r][v] : hn::Add(sums[r][v], hn::LoadU(d, p)), d, p);
+      }
+    }
+    return;
+  }
+  HWY_ALIGN float tile[rows * kTileColumns];
+  for (int r = 0; r < rows; ++r) {
+    for (int v = 0; v < kTileVectors; ++v) {
+      hn::Store(sums[r][v], d, tile + r * kTileColumns + v * kLanes);
+    }
+    for (int64_t j = 0; j < columns; ++j) {
+      float* p = c + r * c_stride + j;
+      *p = tile[r * kTileColumns + j] + (first ? 0.0f : *p);
+    }
+  }
+}
+
+using Tile = void (*)(
+    const float*,
+    const float*,
+    int64_t,
+    float*,
+    int64_t,
+    int64_t,
+    bool);
+
+// By the number of rows.
+template <int... rows>
+HWY_INLINE Tile tile_of(int64_t count, std::integer_sequence<int, rows...>) {
+  static constexpr Tile tiles[] = {multiply_tile<rows + 1>...};
+  return tiles[count - 1];
+}
+
+// --- the whole ---
+
+const float* bias_from(const GemmArgs& args, int64_t column) {
+  const auto* bias = static_cast<const float*>(args.bias);
+  return bias != nullptr ? bias + column : nullptr;
+}
+
+template <class Panel>
+class Gemm {
+ public:
+  explicit Gemm(const GemmArgs& args) : args_(args) {
+    const WeightMatrix& w = args.w;
+    depth_blocks_ = (w.columns + kDepth - 1) / kDepth;
+    x_stride_ = depth_blocks_ * kDepth;
+    int threads = thread_count();
+    // Wide pieces read x less often, but there must be some for each thread.
+    int64_t share = (w.rows + 2 * threads - 1) / (2 * threads);
+    width_ = std::min<int64_t>(
+        std::max<int64_t>(128, kTileColumns), round_up(share, kTileColumns));
+    pieces_n_ = (w.rows + width_ - 1) / width_;
+    int64_t wanted = pieces_n_ < threads ? 2 * threads / pieces_n_ : 1;
+    height_ = round_up(
+        std::max((args.m + wanted - 1) / wanted, std::min(args.m, kBlockRows)),
+        kTileRows);
+    pieces_m_ = (args.m + height_ - 1) / height_;
+  }
+
+  void run() {
+    static thread_local Scratch scratch;
+    x_ = scratch.floats(round_up(args_.m, kTileRows) * x_stride_);
+    // A piece of work should outlast waking a thread.
+    bool small = args_.m * args_.w.rows * args_.w.columns < 1'000'000;
+    int64_t tiles = (args_.m + kTileRows - 1) / kTileRows;
+    parallel_for(tiles, small ? tiles : 8, [this](int64_t i) HWY_ATTR {
+      pack_rows(i * kTileRows);
+    });
+    int64_t pieces = pieces_n_ * pieces_m_;
+    parallel_for(pieces, small ? pieces : 1, [this](int64_t i) HWY_ATTR {
+      piece(i / pieces_m_ * width_, i % pieces_m_ * height_);
+    });
+  }
+
+ private:
+  // x_ is [tiles of rows, depth blocks, kTileRows, kDepth].
+  float* tile(int64_t row, int64_t block) {
+    return x_ + row * x_stride_ + block * kTileRows * kDepth;
+  }
+
+  void pack_rows(int64_t row) {
+    static thread_local Scratch scratch;
+    int64_t columns = args_.w.columns;
+    int64_t padded = round_up(columns, Panel::kChunk);
+    float* plain = scratch.floats(2 * (padded + kPad));
+    float* ordered = plain + padded + kPad;
+    for (int64_t r = 0; r < std::min<int64_t>(kTileRows, args_.m - row); ++r) {
+      with_type(
+          args_.x_type,
+          args_.x,
+          (row + r) * columns,
+          [&](const auto* from)
+              HWY_ATTR { convert_to_f32(from, plain, columns); });
+      std::fill(plain + columns, plain + padded, 0.0f);
+      Panel::order(plain, ordered, padded);
+      for (int64_t b = 0; b < depth_blocks_; ++b) {
+        int64_t count = std::min(kDepth, padded - b * kDepth);
+        std::copy(
+            ordered + b * kDepth,
+            ordered + b * kDepth + count,
+            tile(row, b) + r * kDepth);
+      }
+    }
+  }
+
+  // y[row : row + height_, column : column + width_].
+  void piece(int64_t column, int64_t row) {
+    static thread_local Scratch panels_scratch;
+    static thread_local Scratch sums_scratch;
+    int64_t columns = std::min(width_, args_.w.rows - column);
+    int64_t rows = std::min(height_, args_.m - row);
+    float* panels = panels_scratch.floats(width_ * kDepth);
+    float* sums = nullptr;
+    int64_t stride = 0;
+    if (args_.x_type == FloatType::f32) {
+      sums = static_cast<float*>(args_.y) + row * args_.w.rows + column;
+      stride = args_.w.rows;
+    } else {
+      stride = width_;
+      sums = sums_scratch.floats(rows * stride);
+    }
+    Panel panel{args_.w};
+    for (int64_t b = 0; b < depth_blocks_; ++b) {
+      int64_t k = b * kDepth;
+      int64_t count = std::min(kDepth, args_.w.columns - k);
+      int64_t depth = round_up(count, Panel::kChunk);
+      for (int64_t n = 0; n < columns; n += kTileColumns) {
+        unpack_panel(panel, column + n, k, count, depth, panels + n * kDepth);
+      }
+      for (int64_t m0 = 0; m0 < rows; m0 += kBlockRows) {
+        int64_t m1 = std::min(rows, m0 + kBlockRows);
+        for (int64_t n = 0; n < columns; n += kTileColumns) {
+          for (int64_t m = m0; m < m1; m += kTileRows) {
+            tile_of(
+                std::min<int64_t>(kTileRows, m1 - m),
+                std::make_integer_sequence<int, kTileRows>())(
+                tile(row + m, b),
+                panels + n * kDepth,
+                depth,
+                sums + m * stride + n,
+                stride,
+                std::min(kTileColumns, columns - n),
+                b == 0);
+          }
+        }
+      }
+    }
+    finish(row, column, rows, columns, sums, stride);
+  }
+
+  void finish(
+      int64_t row,
+      int64_t column,
+      int64_t rows,
+      int64_t columns,
+      const float* sums,
+      int64_t stride) {
+    if (args_.x_type == FloatType::f32 && args_.bias == nullptr &&
+        args_.activation == Activation::none) {
+      return;
+    }
+    for (int64_t m = 0; m < rows; ++m) {
+      with_type(
+          args_.x_type,
+          args_.y,
+          (row + m) * args_.w.rows + column,
+          [&](auto* y) HWY_ATTR {
+            finish_row(
+                sums + m * stride,
+                bias_from(args_, column),
+                args_.activation,
+                y,
+                columns);
+          });
+    }
+  }
+
+  const GemmArgs& args_;
+  int64_t depth_blocks_;
+  int64_t x_stride_;
+  int64_t width_;
+  int64_t height_;
+  int64_t pieces_n_;
+  int64_t pieces_m_;
+  float* x_ = nullptr;
+};
+
+} // namespace
+
+void gemm(const GemmArgs& args) {
+  switch (args.w.bits) {
+    case 2:
+      return Gemm<AffinePanel<2>>(args).run();
+    case 3:
+      return Gemm<AffinePanel<3>>(args).run();
+    case 4:
+      return Gemm<AffinePanel<4>>(args).run();
+    case 5:
+      return Gemm<AffinePanel<5>>(args).run();
+    case 6:
+      return Gemm<AffinePanel<6>>(args).run();
+    case 8:
+      return Gemm<AffinePanel<8>>(args).run();
+    default:
+      break;
+  }
+  switch (args.w.type) {
+    case FloatType::bf16:
+      return Gemm<FloatPanel<hwy::bfloat16_t>>(args).run();
+    case FloatType::f16:
+      return Gemm<FloatPanel<hwy::float16_t>>(args).run();
+    default:
+      return Gemm<FloatPanel<float>>(args).run();
+  }
+}
+
+void to_f32(FloatType type, const void* from, float* to, int64_t count) {
+  with_type(type, from, 0, [&](const auto* p) HWY_ATTR {
+    convert_to_f32(p, to, count);
+  });
+}
+
+void finish_rows_f32(const GemmArgs& args) {
+  auto* y = static_cast<float*>(args.y);
+  parallel_for(args.m, 8, [&](int64_t m) HWY_ATTR {
+    float* row = y + m * args.w.rows;
+    finish_row(
+        row,
+        static_cast<const float*>(args.bias),
+        args.activation,
+        row,
+        args.w.rows);
+  });
+}
+
+} // namespace mlx_audio::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#include <oneapi/dnnl/dnnl.h>
+
+namespace mlx_audio::kernels {
+
+HWY_EXPORT(gemm);
+HWY_EXPORT(finish_rows_f32);
+HWY_EXPORT(to_f32);
+
+double WeightMatrix::bytes() const {
+  auto count = static_cast<double>(rows) * static_cast<double>(columns);
+  double width = type == FloatType::f32 ? 4 : 2;
+  return bits == 0 ? count * width
+                   : count * bits / 8 + 2 * width * count / group;
+}
+
+void gemm(const GemmArgs& args) {
+  HWY_DYNAMIC_DISPATCH(gemm)(args);
+}
+
+void gemm_onednn(const GemmArgs& args) {
+  dnnl_sgemm(
+      'N',
+      'T',
+      args.m,
+      args.w.rows,
+      args.w.columns,
+      1.0f,
+      static_cast<const float*>(args.x),
+      args.w.columns,
+      static_cast<const float*>(args.w.data),
+      args.w.columns,
+      0.0f,
+      static_cast<float*>(args.y),
+      args.w.rows);
+  if (args.bias != nullptr || args.activation != Activation::none) {
+    HWY_DYNAMIC_DISPATCH(finish_rows_f32)(args);
+  }
+}
+
+void linear_product(const GemmArgs& original) {
+  GemmArgs args = original;
+  if (args.bias != nullptr && args.bias_type != FloatType::f32) {
+    static thread_local Scratch scratch;
+    float* bias = scratch.floats(args.w.rows);
+    HWY_DYNAMIC_DISPATCH(to_f32)(args.bias_type, args.bias, bias, args.w.rows);
+    args.bias = bias;
+    args.bias_type = FloatType::f32;
+  }
+  // Measured with `make bench OP=linear`.
+  if (args.m <= 8) {
+    return gemv(args);
+  }
+  bool all_f32 = args.w.bits == 0 && args.w.type == FloatType::f32 &&
+      args.x_type == FloatType::f32;
+  if (all_f32 && args.m >= 64) {
+    return gemm_onednn(args);
+  }
+  gemm(args);
+}
+
+} // namespace mlx_audio::kernels
+#endif

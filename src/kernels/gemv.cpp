@@ -1,0 +1,366 @@
+// Products with few rows of x. The weights are read once, in the form they are
+// stored in; x is put into the order in which they come out of the registers.
+#include "kernels/gemm.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <numeric>
+
+#include "kernels/parallel.h"
+#include "kernels/scratch.h"
+#include "kernels/simd.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/gemv.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "kernels/affine-inl.h"
+#include "kernels/epilogue-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace mlx_audio::kernels::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+namespace {
+
+constexpr int64_t kRows = 16; // of W in a block
+constexpr int64_t kBatch = 4; // rows of x at once
+constexpr int64_t kPad = HWY_MAX_BYTES; // floats or bytes after any row
+
+HWY_INLINE int64_t round_up(int64_t n, int64_t step) {
+  return (n + step - 1) / step * step;
+}
+
+/// x in f32, ordered for the weights, with the sums over each group.
+struct Prepared {
+  const float* x; // [m, x_stride]
+  int64_t x_stride;
+  const float* sums; // [m, sums_stride]
+  int64_t sums_stride;
+};
+
+// --- float weights ---
+
+template <class T, int kM, int kR>
+void dot_float(
+    const T* w,
+    int64_t columns,
+    const Prepared& p,
+    int64_t first,
+    float* out) {
+  const hn::ScalableTag<float> d;
+  using V = hn::Vec<decltype(d)>;
+  constexpr int64_t lanes = hn::MaxLanes(d);
+  // Enough sums to hide the latency of a fused product.
+  constexpr int unroll = kM * kR >= 8 ? 1 : (kM * kR >= 4 ? 2 : 4);
+  const float* x = p.x + first * p.x_stride;
+  V sums[unroll][kR][kM];
+  for (auto& a : sums) {
+    for (auto& b : a) {
+      for (auto& c : b) {
+        c = hn::Zero(d);
+      }
+    }
+  }
+  int64_t k = 0;
+  for (; k + unroll * lanes <= columns; k += unroll * lanes) {
+    for (int u = 0; u < unroll; ++u) {
+      for (int r = 0; r < kR; ++r) {
+        const V v = load_f32(d, w + r * columns + k + u * lanes);
+        for (int m = 0; m < kM; ++m) {
+          sums[u][r][m] = hn::MulAdd(
+              v,
+              hn::LoadU(d, x + m * p.x_stride + k + u * lanes),
+              sums[u][r][m]);
+        }
+      }
+    }
+  }
+  for (; k < columns; k += lanes) {
+    T tail[lanes] = {};
+    for (int r = 0; r < kR; ++r) {
+      std::memcpy(
+          tail, w + r * columns + k, std::min(lanes, columns - k) * sizeof(T));
+      const V v = load_f32(d, tail);
+      for (int m = 0; m < kM; ++m) {
+        sums[0][r][m] =
+            hn::MulAdd(v, hn::LoadU(d, x + m * p.x_stride + k), sums[0][r][m]);
+      }
+    }
+  }
+  for (int r = 0; r < kR; ++r) {
+    for (int m = 0; m < kM; ++m) {
+      V sum = sums[0][r][m];
+      for (int u = 1; u < unroll; ++u) {
+        sum = hn::Add(sum, sums[u][r][m]);
+      }
+      out[m * kRows + r] = hn::GetLane(hn::SumOfLanes(d, sum));
+    }
+  }
+}
+
+template <class T>
+struct FloatRows {
+  static constexpr int64_t kChunk = 1;
+
+  const WeightMatrix& w;
+
+  static void order(const WeightMatrix&, float*, int64_t) {}
+
+  template <int kM>
+  void dot(
+      int64_t row,
+      int64_t count,
+      const Prepared& p,
+      int64_t first,
+      float* out) const {
+    const T* data = static_cast<const T*>(w.data) + row * w.columns;
+    int64_t r = 0;
+    for (; r + 2 <= count; r += 2) {
+      dot_float<T, kM, 2>(data + r * w.columns, w.columns, p, first, out + r);
+    }
+    if (r < count) {
+      dot_float<T, kM, 1>(data + r * w.columns, w.columns, p, first, out + r);
+    }
+  }
+};
+
+// --- affine weights ---
+
+template <int kBits>
+struct AffineRows {
+  using A = Affine<kBits>;
+  static constexpr int64_t kChunk = A::chunk();
+
+  const WeightMatrix& w;
+  LaneFactors<kBits> factors{w.group};
+
+  // Brings x into lane order, divided by what masked values are multiplied by.
+  static void order(const WeightMatrix& /* w */, float* x, int64_t count) {
+    static thread_local Scratch scratch;
+    float* copy = scratch.floats(count);
+    std::copy(x, x + count, copy);
+    to_lane_order<kBits>(copy, x, count);
+#if HWY_TARGET != HWY_SCALAR
+    const hn::ScalableTag<float> d;
+    for (int64_t i = 0; i < count; i += kChunk) {
+      for (int j = 0; j < A::kPerLane; ++j) {
+        float* p = x + i + j * hn::MaxLanes(d);
+        const auto weights = hn::LoadDup128(d, A::kTables.weights[j].data());
+        hn::StoreU(hn::Mul(hn::LoadU(d, p), weights), d, p);
+      }
+    }
+#endif
+  }
+
+  template <int kM>
+  void dot_row(
+      const uint8_t* row,
+      const float* scales,
+      const float* biases,
+      const Prepared& p,
+      int64_t first,
+      float* out) const {
+    const hn::ScalableTag<float> d;
+    using V = hn::Vec<decltype(d)>;
+    constexpr int64_t lanes = hn::MaxLanes(d);
+    const float* x = p.x + first * p.x_stride;
+    const float* sums = p.sums + first * p.sums_stride;
+    V total[kM];
+    for (auto& t : total) {
+      t = hn::Zero(d);
+    }
+    int64_t chunks = (w.columns + kChunk - 1) / kChunk;
+    for (int64_t c = 0; c < chunks; ++c) {
+      V part[kM];
+#if HWY_TARGET == HWY_SCALAR
+      const V v = hn::Set(d, static_cast<float>(value_at<kBits>(row, c)));
+      for (int m = 0; m < kM; ++m) {
+        part[m] = hn::Mul(v, hn::LoadU(d, x + m * p.x_stride + c));
+      }
+#else
+      const hn::RebindToUnsigned<decltype(d)> du;
+      const auto windows = load_windows<kBits>(du, row + c * A::chunk_bytes());
+      for (auto& v : part) {
+        v = hn::Zero(d);
+      }
+      unrolled<A::kPerLane>([&](auto j) HWY_ATTR {
+        const V v = masked_value<kBits, j>(d, windows);
+        for (int m = 0; m < kM; ++m) {
+          part[m] = hn::MulAdd(
+              v,
+              hn::LoadU(d, x + m * p.x_stride + c * kChunk + j * lanes),
+              part[m]);
+        }
+      });
+#endif
+      const V scale = factors.load(d, scales, c);
+      for (int m = 0; m < kM; ++m) {
+        total[m] = hn::MulAdd(scale, part[m], total[m]);
+      }
+    }
+    int64_t groups = w.columns / w.group;
+    for (int64_t g = 0; g < groups; g += lanes) {
+      const V bias = hn::LoadU(d, biases + g);
+      for (int m = 0; m < kM; ++m) {
+        total[m] = hn::MulAdd(
+            bias, hn::LoadU(d, sums + m * p.sums_stride + g), total[m]);
+      }
+    }
+    for (int m = 0; m < kM; ++m) {
+      out[m * kRows] = hn::GetLane(hn::SumOfLanes(d, total[m]));
+    }
+  }
+
+  template <int kM>
+  void dot(
+      int64_t row,
+      int64_t count,
+      const Prepared& p,
+      int64_t first,
+      float* out) const {
+    static thread_local Scratch scratch;
+    int64_t groups = w.columns / w.group;
+    int64_t row_bytes = w.columns * kBits / 8;
+    int64_t padded = groups + kPad;
+    float* scales = scratch.floats(2 * padded + row_bytes / 4 + kPad);
+    float* biases = scales + padded;
+    auto* copy = reinterpret_cast<uint8_t*>(biases + padded);
+    std::fill(scales + groups, scales + padded, 0.0f);
+    std::fill(biases + groups, biases + padded, 0.0f);
+    const auto* data = static_cast<const uint8_t*>(w.data);
+    for (int64_t r = 0; r < count; ++r) {
+      int64_t n = row + r;
+      with_type(w.type, w.scales, n * groups, [&](const auto* s) HWY_ATTR {
+        convert_to_f32(s, scales, groups);
+      });
+      with_type(w.type, w.biases, n * groups, [&](const auto* b) HWY_ATTR {
+        convert_to_f32(b, biases, groups);
+      });
+      const uint8_t* bytes = data + n * row_bytes;
+      // Vectors reach beyond a row, which the last rows have no memory for.
+      if ((w.rows - n - 1) * row_bytes < 2 * kPad) {
+        std::memcpy(copy, bytes, row_bytes);
+        std::memset(copy + row_bytes, 0, 2 * kPad);
+        bytes = copy;
+      }
+      dot_row<kM>(bytes, scales, biases, p, first, out + r);
+    }
+  }
+};
+
+template <class Rows>
+void gemv_rows(const GemmArgs& args) {
+  const WeightMatrix& w = args.w;
+  int64_t padded = round_up(w.columns, Rows::kChunk) + kPad;
+  int64_t groups = w.group != 0 ? w.columns / w.group : 0;
+  int64_t padded_groups = groups + kPad;
+  static thread_local Scratch scratch;
+  float* x = scratch.floats(args.m * (padded + padded_groups));
+  float* sums = x + args.m * padded;
+  parallel_for(args.m, args.m, [&](int64_t m) HWY_ATTR {
+    float* row = x + m * padded;
+    with_type(
+        args.x_type, args.x, m * w.columns, [&](const auto* from) HWY_ATTR {
+          convert_to_f32(from, row, w.columns);
+        });
+    std::fill(row + w.columns, row + padded, 0.0f);
+    float* sum = sums + m * padded_groups;
+    std::fill(sum, sum + padded_groups, 0.0f);
+    for (int64_t g = 0; g < groups; ++g) {
+      sum[g] =
+          std::accumulate(row + g * w.group, row + (g + 1) * w.group, 0.0f);
+    }
+    Rows::order(w, row, padded - kPad);
+  });
+  const auto* bias = static_cast<const float*>(args.bias);
+  Prepared prepared{x, padded, sums, padded_groups};
+  Rows rows{w};
+  int64_t blocks = (w.rows + kRows - 1) / kRows;
+  // A piece of work should outlast waking a thread.
+  double block_bytes = w.bytes() / static_cast<double>(blocks);
+  auto grain = static_cast<int64_t>(131072 / block_bytes) + 1;
+  grain = std::max(grain, blocks / (8 * thread_count()));
+  parallel_for(blocks, grain, [&](int64_t block) HWY_ATTR {
+    HWY_ALIGN float out[kBatch * kRows];
+    int64_t row = block * kRows;
+    int64_t count = std::min(kRows, w.rows - row);
+    for (int64_t first = 0; first < args.m; first += kBatch) {
+      int64_t batch = std::min(kBatch, args.m - first);
+      switch (batch) {
+        case 1:
+          rows.template dot<1>(row, count, prepared, first, out);
+          break;
+        case 2:
+          rows.template dot<2>(row, count, prepared, first, out);
+          break;
+        case 3:
+          rows.template dot<3>(row, count, prepared, first, out);
+          break;
+        default:
+          rows.template dot<4>(row, count, prepared, first, out);
+      }
+      for (int64_t m = 0; m < batch; ++m) {
+        with_type(
+            args.x_type,
+            args.y,
+            (first + m) * w.rows + row,
+            [&](auto* y) HWY_ATTR {
+              finish_row(
+                  out + m * kRows,
+                  bias != nullptr ? bias + row : nullptr,
+                  args.activation,
+                  y,
+                  count);
+            });
+      }
+    }
+  });
+}
+
+} // namespace
+
+void gemv(const GemmArgs& args) {
+  switch (args.w.bits) {
+    case 2:
+      return gemv_rows<AffineRows<2>>(args);
+    case 3:
+      return gemv_rows<AffineRows<3>>(args);
+    case 4:
+      return gemv_rows<AffineRows<4>>(args);
+    case 5:
+      return gemv_rows<AffineRows<5>>(args);
+    case 6:
+      return gemv_rows<AffineRows<6>>(args);
+    case 8:
+      return gemv_rows<AffineRows<8>>(args);
+    default:
+      break;
+  }
+  switch (args.w.type) {
+    case FloatType::bf16:
+      return gemv_rows<FloatRows<hwy::bfloat16_t>>(args);
+    case FloatType::f16:
+      return gemv_rows<FloatRows<hwy::float16_t>>(args);
+    default:
+      return gemv_rows<FloatRows<float>>(args);
+  }
+}
+
+} // namespace mlx_audio::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace mlx_audio::kernels {
+
+HWY_EXPORT(gemv);
+
+void gemv(const GemmArgs& args) {
+  HWY_DYNAMIC_DISPATCH(gemv)(args);
+}
+
+} // namespace mlx_audio::kernels
+#endif
