@@ -86,18 +86,19 @@ std::vector<mx::array> cpu_op(
     const std::vector<mx::Shape>& shapes,
     const std::vector<mx::Dtype>& dtypes,
     CpuFunction function,
-    OpCost cost /* = {} */) {
-  std::vector<mx::array> contiguous;
-  contiguous.reserve(inputs.size());
+    OpCost cost /* = {} */,
+    Layout layout /* = contiguous */) {
+  std::vector<mx::array> arguments;
+  arguments.reserve(inputs.size());
   for (const auto& a : inputs) {
-    contiguous.push_back(mx::contiguous(a));
+    arguments.push_back(layout == Layout::any ? a : mx::contiguous(a));
   }
   auto stream = mx::default_stream(mx::Device(mx::Device::cpu));
   return mx::array::make_arrays(
       shapes,
       dtypes,
       std::make_shared<CpuOp>(stream, name, std::move(function), cost),
-      contiguous);
+      arguments);
 }
 
 mx::array cpu_op(
@@ -106,14 +107,16 @@ mx::array cpu_op(
     const mx::Shape& shape,
     mx::Dtype dtype,
     CpuFunction function,
-    OpCost cost /* = {} */) {
+    OpCost cost /* = {} */,
+    Layout layout /* = contiguous */) {
   return cpu_op(
       name,
       inputs,
       std::vector<mx::Shape>{shape},
       std::vector<mx::Dtype>{dtype},
       std::move(function),
-      cost)[0];
+      cost,
+      layout)[0];
 }
 
 bool use_cpu_kernels() {

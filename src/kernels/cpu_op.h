@@ -18,21 +18,28 @@ struct OpCost {
   double bytes = 0;
 };
 
-/// Computes outputs from inputs, all row-contiguous and allocated. It runs on
-/// MLX's stream thread and must not throw.
+/// What a kernel can read.
+enum class Layout {
+  contiguous, ///< inputs are made row-contiguous first
+  any, ///< inputs come as they are; the kernel follows their strides
+};
+
+/// Computes outputs from inputs. Outputs are row-contiguous and allocated. It
+/// runs on MLX's stream thread and must not throw.
 using CpuFunction = std::function<void(
     const std::vector<mx::array>& inputs,
     std::vector<mx::array>& outputs)>;
 
 /// A lazy node that runs `function` on the CPU stream. `name` must outlive the
-/// program (a literal). Inputs are made row-contiguous first.
+/// program (a literal).
 std::vector<mx::array> cpu_op(
     const char* name,
     const std::vector<mx::array>& inputs,
     const std::vector<mx::Shape>& shapes,
     const std::vector<mx::Dtype>& dtypes,
     CpuFunction function,
-    OpCost cost = {});
+    OpCost cost = {},
+    Layout layout = Layout::contiguous);
 
 /// The same with one output.
 mx::array cpu_op(
@@ -41,7 +48,8 @@ mx::array cpu_op(
     const mx::Shape& shape,
     mx::Dtype dtype,
     CpuFunction function,
-    OpCost cost = {});
+    OpCost cost = {},
+    Layout layout = Layout::contiguous);
 
 /// True if ops run as our CPU kernels: the default device is the CPU and
 /// MLX_AUDIO_KERNELS is not "mlx".

@@ -18,6 +18,7 @@
 
 #include "kernels/affine-inl.h"
 #include "kernels/epilogue-inl.h"
+#include "kernels/tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace mlx_audio::kernels::HWY_NAMESPACE {
@@ -29,10 +30,6 @@ namespace {
 constexpr int64_t kRows = 16; // of W in a block
 constexpr int64_t kBatch = 4; // rows of x at once
 constexpr int64_t kPad = HWY_MAX_BYTES; // floats or bytes after any row
-
-HWY_INLINE int64_t round_up(int64_t n, int64_t step) {
-  return (n + step - 1) / step * step;
-}
 
 /// x in f32, ordered for the weights, with the sums over each group.
 struct Prepared {
