@@ -133,8 +133,20 @@ void Espeak::start() {
   sigemptyset(&none);
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  // It synthesizes even when quiet; fast and without pauses that is a third of
+  // the work for the same phonemes.
   std::string args[] = {
-      program_, "-v", voice_, "-b", "1", "-q", "--ipa", "--tie=^"};
+      program_,
+      "-v",
+      voice_,
+      "-b",
+      "1",
+      "-q",
+      "--ipa",
+      "--tie=^",
+      "-z",
+      "-s",
+      "400"};
   std::vector<char*> argv;
   for (std::string& arg : args) {
     argv.push_back(arg.data());

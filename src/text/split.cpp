@@ -17,8 +17,10 @@ namespace {
 // unknown words of a passage share one question to eSpeak.
 constexpr size_t kFirstBlock = 160;
 constexpr size_t kBlock = 1500;
-// A line of at least so many characters goes on behind its line feed.
+// A line of so many characters was wrapped by an editor: it goes on behind its
+// line feed. Shorter ones are headings or verse, longer ones paragraphs.
 constexpr size_t kWrappedLine = 50;
+constexpr size_t kWrappedLineMost = 100;
 // A rest of fewer phonemes than this is not worth a chunk of its own.
 constexpr size_t kShortRest = 20;
 
@@ -242,8 +244,8 @@ size_t ChunkStream::find_paragraph_end(Border& kind, size_t& behind) const {
       ++next;
     }
     std::string_view text(buffer_);
-    bool wrapped =
-        count_code_points(text.substr(line, at - line)) >= kWrappedLine;
+    size_t length = count_code_points(text.substr(line, at - line));
+    bool wrapped = length >= kWrappedLine && length <= kWrappedLineMost;
     size_t inside = markup_around(text, at);
     if (inside == 0 && (feeds > 1 || !wrapped)) {
       kind = feeds > 1 ? Border::paragraph : Border::line;
