@@ -58,9 +58,12 @@ class Output {
 
 void sort_tensors(std::vector<LazyTensor>& tensors) {
   std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) {
-    size_t left = item_size(a.dtype);
-    size_t right = item_size(b.dtype);
-    return left != right ? left > right : a.name < b.name;
+    auto rank = [](const LazyTensor& tensor) {
+      return tensor.bytes() % 8 == 0 ? 0 : 9 - item_size(tensor.dtype);
+    };
+    size_t left = rank(a);
+    size_t right = rank(b);
+    return left != right ? left < right : a.name < b.name;
   });
 }
 
@@ -127,6 +130,7 @@ ShardedResult write_sharded_safetensors(
     const std::string& folder,
     std::vector<LazyTensor> tensors,
     uint64_t shard_bytes,
+    const std::map<std::string, std::string>& metadata,
     const Progress& progress) {
   std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) {
     return a.name < b.name;
@@ -165,7 +169,7 @@ ShardedResult write_sharded_safetensors(
     write_safetensors(
         folder + "/" + name,
         std::move(shards[i]),
-        {{"format", "mlx"}},
+        metadata,
         [&](uint64_t done, uint64_t) {
           if (progress) {
             progress(before + done, result.total_bytes);

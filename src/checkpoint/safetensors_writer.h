@@ -12,9 +12,10 @@ namespace mlx_audio::checkpoint {
 using Progress = std::function<void(uint64_t done, uint64_t total)>;
 
 /// Writes one file at `path` (which must not be in use: write into a temporary
-/// folder and rename that). Only one tensor is in memory at a time. Tensors are
-/// ordered by item size and name, so that each is aligned; a failed or short
-/// write is an io error. The header carries `metadata`.
+/// folder and rename that). Only one tensor is in memory at a time. They are
+/// ordered by name, but the few whose bytes are no multiple of 8 come last, so
+/// that each is aligned. A failed or short write is an io error. The header
+/// carries `metadata`.
 void write_safetensors(
     const std::string& path,
     std::vector<LazyTensor> tensors,
@@ -32,6 +33,7 @@ ShardedResult write_sharded_safetensors(
     const std::string& folder,
     std::vector<LazyTensor> tensors,
     uint64_t shard_bytes = 5'000'000'000,
+    const std::map<std::string, std::string>& metadata = {{"format", "mlx"}},
     const Progress& progress = {});
 
 } // namespace mlx_audio::checkpoint

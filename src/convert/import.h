@@ -20,6 +20,11 @@ struct Import {
   std::vector<checkpoint::LazyTensor> tensors;
   /// Name of the one weights file, or empty for model.safetensors or shards.
   std::string weights_file;
+  /// Metadata "format" of the weights: "mlx", or "pt" where the original's
+  /// layout was kept.
+  std::string layout = "mlx";
+  /// Licence as model cards name it, e.g. "apache-2.0", or empty.
+  std::string license;
   /// Further safetensors files by relative path, e.g. voices; never quantized.
   std::map<std::string, std::vector<checkpoint::LazyTensor>> extra_tensors;
   /// JSON files to write beside config.json, by relative path.

@@ -17,6 +17,15 @@ namespace mlx_audio::convert {
 std::vector<checkpoint::LazyTensor> whisper_from_ctranslate2(
     const std::shared_ptr<const checkpoint::CTranslate2File>& file);
 
+/// The same out of transformers' names, openai-whisper's (a .pt with "dims" and
+/// "model_state_dict") or mlx-audio's own.
+std::vector<checkpoint::LazyTensor> whisper_to_mlx(
+    std::vector<checkpoint::LazyTensor> tensors);
+
+/// A transformers or openai-whisper config with mlx-audio's sizes added.
+/// corrupt_data if one is missing.
+nlohmann::json whisper_config(nlohmann::json config);
+
 /// The sizes as MLX config.json has them (n_mels, n_audio_state, ..), read off
 /// the variables.
 nlohmann::json whisper_dims(const checkpoint::CTranslate2File& file);

@@ -119,9 +119,11 @@ TEST(SafetensorsWriter, WritesWhatTheReaderReads) {
        floats("a", {3})});
   SafetensorsFile file(folder / "x.safetensors");
   ASSERT_EQ(file.tensors().size(), 3u);
-  EXPECT_EQ(file.tensors()[0].name, "a");
+  EXPECT_EQ(file.tensors()[0].name, "b");
+  EXPECT_EQ(file.tensors()[1].name, "a");
   EXPECT_EQ(file.tensors()[2].name, "bytes");
   EXPECT_EQ(file.tensors()[0].offset % 8, 0u);
+  EXPECT_EQ(file.tensors()[1].offset % 4, 0u);
   EXPECT_EQ(
       test::values<float>(file.TensorSource::read(*file.find("b"))),
       (std::vector<float>{1, 2}));
