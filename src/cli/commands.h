@@ -1,5 +1,5 @@
 // One function a subcommand: it adds its options to the app and sets the
-// callback that runs it. A new subcommand is one file and one line here and in
+// callback that runs it. A new subcommand is one file, one line here and one in
 // main.cpp.
 #pragma once
 
@@ -7,6 +7,14 @@
 
 namespace mlx_audio::cli {
 
+using AddCommand = void (*)(CLI::App&);
+
+void add_completion_command(CLI::App& app);
 void add_convert_command(CLI::App& app);
+void add_tts_command(CLI::App& app);
+
+// The flags of Python's mlx-audio, for links of its names to this program.
+void add_reference_convert(CLI::App& app);
+void add_reference_tts(CLI::App& app);
 
 } // namespace mlx_audio::cli

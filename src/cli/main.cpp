@@ -1,27 +1,86 @@
+#include <csignal>
+#include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 
+#include <unistd.h>
+
 #include "cli/commands.h"
+#include "mlx_audio/audio.h"
 #include "mlx_audio/error.h"
+#include "version.h"
+
+namespace {
+
+using mlx_audio::cli::AddCommand;
+
+// Names under which Python's mlx-audio installs its programs; a link of that
+// name to this program takes that program's flags.
+struct ReferenceName {
+  const char* name;
+  AddCommand add;
+};
+constexpr ReferenceName reference_names[] = {
+    {"mlx_audio.convert", mlx_audio::cli::add_reference_convert},
+    {"mlx_audio.tts.generate", mlx_audio::cli::add_reference_tts},
+};
+
+void add_all(CLI::App& app) {
+  app.description("Speech on MLX: speak, transcribe, enhance, convert, serve");
+  app.name("mlx-audio");
+  app.set_version_flag("--version", MLX_AUDIO_VERSION);
+  app.require_subcommand(0, 1);
+  mlx_audio::cli::add_tts_command(app);
+  mlx_audio::cli::add_convert_command(app);
+  mlx_audio::cli::add_completion_command(app);
+}
+
+extern "C" void stop_now(int signal) {
+  mlx_audio::remove_unfinished_files();
+  _exit(128 + signal);
+}
+
+int report(const mlx_audio::Error& error) {
+  std::cerr << "mlx-audio: " << error.what() << '\n';
+  if (!error.hint().empty()) {
+    std::cerr << "  " << error.hint() << '\n';
+  }
+  return mlx_audio::exit_code(error.kind());
+}
+
+} // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Speech on MLX: speak, transcribe, enhance, convert, serve");
-  app.name("mlx-audio");
-  app.require_subcommand(0, 1);
-  mlx_audio::cli::add_convert_command(app);
+  std::signal(SIGINT, stop_now);
+  std::signal(SIGTERM, stop_now);
+  std::signal(SIGPIPE, SIG_IGN); // a reader that left is an io error
+
+  CLI::App app;
+  std::string name = std::filesystem::path(argv[0]).filename().string();
+  AddCommand add = add_all;
+  for (const auto& reference : reference_names) {
+    if (name == reference.name) {
+      app.name(name);
+      add = reference.add;
+    }
+  }
   try {
+    add(app);
     app.parse(argc, argv);
+    if (add == add_all && app.get_subcommands().empty()) {
+      std::cout << app.help();
+    }
+    std::cout.flush();
     return 0;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   } catch (const mlx_audio::Error& error) {
-    std::cerr << "mlx-audio: " << error.what() << '\n';
-    if (!error.hint().empty()) {
-      std::cerr << "  " << error.hint() << '\n';
-    }
-    return mlx_audio::exit_code(error.kind());
+    return report(error);
+  } catch (const std::bad_alloc&) {
+    return report(
+        {mlx_audio::ErrorKind::out_of_memory, "there is not enough memory"});
   } catch (const std::exception& error) {
-    std::cerr << "mlx-audio: " << error.what() << '\n';
-    return 1;
+    return report({mlx_audio::ErrorKind::internal, error.what()});
   }
 }

@@ -1,0 +1,201 @@
+#include "cli/tts.h"
+
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <memory>
+
+#include <unistd.h>
+
+#include "cli/commands.h"
+#include "mlx_audio/error.h"
+
+namespace mlx_audio::cli {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t max_text = size_t{64} << 20; // bytes
+
+std::string read_all(std::istream& in, const std::string& name) {
+  std::string text;
+  char block[65536];
+  while (in.read(block, sizeof(block)) || in.gcount() > 0) {
+    text.append(block, static_cast<size_t>(in.gcount()));
+    if (text.size() > max_text) {
+      throw Error(
+          ErrorKind::too_large,
+          name + " is larger than 64 MiB",
+          "split it into several texts");
+    }
+  }
+  return text;
+}
+
+std::string read_text_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file || fs::is_directory(path)) {
+    throw Error(ErrorKind::not_found, "cannot read the text file '" + path + "'");
+  }
+  return read_all(file, "'" + path + "'");
+}
+
+void list_voices(const TtsJob& job) {
+  auto model = load_speech_model(job.model, job.load);
+  for (const auto& voice : model->voices()) {
+    std::printf(
+        "%-16s %-6s %s\n",
+        voice.id.c_str(),
+        voice.language.c_str(),
+        voice.gender.c_str());
+  }
+}
+
+struct Flags {
+  TtsJob job;
+  std::string text;
+  std::string file;
+  std::string format;
+  std::string sample_format;
+  uint64_t seed = 0;
+  bool list_voices = false;
+  bool phonemes_only = false;
+};
+
+void choose_output(Flags& flags) {
+  TtsJob& job = flags.job;
+  if (job.output.empty() && job.split) {
+    job.output = ".";
+  } else if (job.output.empty() && !job.play) {
+    job.output = "speech." +
+        std::string(file_extension(
+            flags.format.empty() ? AudioFormat::wav
+                                 : parse_audio_format(flags.format)));
+  }
+  if (!flags.format.empty()) {
+    job.encoding.format = parse_audio_format(flags.format);
+  } else if (auto guess = audio_format_from_path(job.output)) {
+    job.encoding.format = *guess;
+  }
+  if (!flags.sample_format.empty()) {
+    job.encoding.sample_format = parse_sample_format(flags.sample_format);
+  }
+  if (!job.split && job.output != "-" && fs::is_directory(job.output)) {
+    throw Error(
+        ErrorKind::invalid_argument,
+        "'" + job.output + "' is a folder",
+        "name a file, or add --split for one file a chunk");
+  }
+  if (job.output == "-" && (job.json || job.timestamps == "-")) {
+    throw Error(
+        ErrorKind::invalid_argument,
+        "standard output cannot take audio and text at once",
+        "write the audio or the text to a file");
+  }
+}
+
+void run(Flags& flags, bool seeded) {
+  TtsJob& job = flags.job;
+  if (flags.list_voices) {
+    list_voices(job);
+    return;
+  }
+  if (!flags.file.empty()) {
+    if (!flags.text.empty()) {
+      throw Error(
+          ErrorKind::invalid_argument,
+          "both a text and --file '" + flags.file + "' are given",
+          "give one of them");
+    }
+    job.request.text =
+        flags.file == "-" ? read_all(std::cin, "standard input")
+                          : read_text_file(flags.file);
+  } else if (flags.text.empty() || flags.text == "-") {
+    if (isatty(STDIN_FILENO) == 1) {
+      std::cerr << "Reading text until Ctrl-D.\n";
+    }
+    job.request.text = read_all(std::cin, "standard input");
+  } else {
+    job.request.text = flags.text;
+  }
+  if (seeded) {
+    job.request.seed = flags.seed;
+  }
+  if (flags.phonemes_only) {
+    std::cout << load_speech_model(job.model, job.load)->phonemes(job.request);
+    return;
+  }
+  choose_output(flags);
+  job.request.low_latency = job.stream || job.play;
+  run_tts(job);
+  if (!job.json && !job.output.empty() && job.output != "-" &&
+      isatty(STDERR_FILENO) == 1) {
+    std::cerr << "Wrote " << job.output << '\n';
+  }
+}
+
+} // namespace
+
+void add_tts_command(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  TtsJob& job = flags->job;
+  CLI::App* tts = app.add_subcommand("tts", "Speak a text");
+  tts->add_option(
+      "text", flags->text, "What to say; '-' or nothing: standard input");
+  tts->add_option("-f,--file", flags->file, "Read the text from a file");
+  tts->add_option(
+         "-m,--model", job.model, "Folder, short name or repository")
+      ->capture_default_str();
+  tts->add_option(
+      "-v,--voice",
+      job.request.voice,
+      "A voice, or a mix: af_heart:0.7+bf_emma:0.3");
+  tts->add_option(
+      "-l,--language",
+      job.request.language,
+      "en-us en-gb es fr hi it pt-br ja zh; default: the voice's");
+  tts->add_option("-s,--speed", job.request.speed, "Rate, 0.5 to 2")
+      ->capture_default_str();
+  auto* seed = tts->add_option(
+      "--seed", flags->seed, "Same seed, same audio");
+  tts->add_option(
+      "-o,--output",
+      job.output,
+      "File, '-' for standard output, or folder with --split "
+      "(default speech.wav)");
+  tts->add_option(
+      "--format", flags->format, "wav flac mp3 opus aac pcm; default: by name");
+  tts->add_option(
+      "--sample-format", flags->sample_format, "s16 s24 f32 (wav, flac, pcm)");
+  tts->add_flag("--split", job.split, "One file a chunk of text");
+  tts->add_option("--prefix", job.prefix, "Names of those files")
+      ->capture_default_str();
+  tts->add_flag(
+      "--stream", job.stream, "Short first chunk, each written at once");
+  tts->add_flag("--play", job.play, "Play it");
+  tts->add_option(
+      "--timestamps", job.timestamps, "Word times to FILE.json or FILE.srt");
+  tts->add_flag("--json", job.json, "End with one line of JSON");
+  tts->add_flag("--quiet", job.quiet, "No progress");
+  tts->add_option(
+      "--dtype", job.load.dtype, "float32 bfloat16 float16; default: as stored");
+  tts->add_option(
+      "--revision", job.load.revision, "Branch, tag or commit of a repository");
+  tts->add_flag("--list-voices", flags->list_voices, "Show voices and stop");
+  tts->add_flag(
+      "--phonemes-only", flags->phonemes_only, "Print phonemes and stop");
+  tts->add_flag(
+      "--phonemes", job.request.phonemes, "The text is phonemes already");
+  tts->footer(
+      "Examples:\n"
+      "  mlx-audio tts \"Hello there.\" -o hello.wav\n"
+      "  mlx-audio tts -f book.txt -v bf_emma --format mp3 -o book.mp3\n"
+      "  echo \"Hola, mundo.\" | mlx-audio tts -l es -o - > hola.wav\n"
+      "  mlx-audio tts \"One. Two.\" --timestamps words.srt --json\n"
+      "  mlx-audio tts \"A [Kokoro](/kˈOkəɹO/) voice.\" --play");
+  tts->callback([flags, seed] { run(*flags, seed->count() > 0); });
+}
+
+} // namespace mlx_audio::cli

@@ -1,0 +1,30 @@
+// What `mlx-audio tts` and `mlx_audio.tts.generate` share.
+#pragma once
+
+#include <string>
+
+#include "mlx_audio/audio.h"
+#include "mlx_audio/speech.h"
+
+namespace mlx_audio::cli {
+
+struct TtsJob {
+  std::string model = "kokoro";
+  LoadOptions load;
+  SpeechRequest request;
+
+  std::string output; ///< a file, "-", or with `split` a folder
+  bool split = false; ///< one file a chunk: PREFIX_000.wav, ...
+  std::string prefix = "audio";
+  AudioEncoding encoding;
+  bool stream = false; ///< hand each chunk on as soon as it is made
+  bool play = false;
+  std::string timestamps; ///< a .json or .srt file, or "-" for JSON
+  bool json = false; ///< end with one line of JSON on standard output
+  bool quiet = false;
+};
+
+/// Speaks and writes everything the job asks for.
+void run_tts(const TtsJob& job);
+
+} // namespace mlx_audio::cli

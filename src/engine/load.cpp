@@ -1,0 +1,28 @@
+// A model's name to a model: where the hub's knowledge of places and the
+// registry's of architectures meet.
+#include "hub/store.h"
+#include "mlx_audio/speech.h"
+#include "models/registry.h"
+
+namespace mlx_audio {
+
+std::unique_ptr<SpeechModel> load_speech_model(
+    const std::string& model,
+    const LoadOptions& options /* = {} */) {
+  std::string folder = hub::resolve_model(model, options.revision);
+  return models::find_speech_architecture(folder).load(folder, options);
+}
+
+const char* to_string(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::stop:
+      return "stop";
+    case FinishReason::length:
+      return "length";
+    case FinishReason::cancelled:
+      break;
+  }
+  return "cancelled";
+}
+
+} // namespace mlx_audio
