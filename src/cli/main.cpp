@@ -22,7 +22,6 @@ struct ReferenceName {
   AddCommand add;
 };
 constexpr ReferenceName reference_names[] = {
-    {"mlx_audio.convert", mlx_audio::cli::add_reference_convert},
     {"mlx_audio.tts.generate", mlx_audio::cli::add_reference_tts},
 };
 

@@ -58,7 +58,28 @@ void check(
   }
 }
 
+bool has_cpu_kernel(const Conv1dWeight& w, int groups) {
+  bool depthwise = w.weight.shape(2) == 1 && w.weight.shape(0) == groups;
+  return use_cpu_kernels() && (groups == 1 || depthwise);
+}
+
 } // namespace
+
+void prepare_conv1d(Conv1dWeight& weight, const Conv1dOptions& options) {
+  if (has_cpu_kernel(weight, options.groups)) {
+    pack_conv1d_cpu(weight, options);
+    release_after_packing(weight);
+  }
+}
+
+void prepare_conv_transpose1d(
+    Conv1dWeight& weight,
+    const ConvTranspose1dOptions& options) {
+  if (has_cpu_kernel(weight, options.groups)) {
+    pack_conv_transpose1d_cpu(weight, options);
+    release_after_packing(weight);
+  }
+}
 
 mx::array conv1d(
     const mx::array& x,
@@ -66,9 +87,7 @@ mx::array conv1d(
     const Conv1dOptions& options /* = {} */,
     const std::optional<mx::array>& residual /* = std::nullopt */) {
   check("conv1d", x, weight, options.groups);
-  bool depthwise = options.groups == x.shape(2) &&
-      weight.weight.shape(2) == 1 && weight.weight.shape(0) == options.groups;
-  if (use_cpu_kernels() && (options.groups == 1 || depthwise)) {
+  if (has_cpu_kernel(weight, options.groups)) {
     return conv1d_cpu(x, weight, options, residual);
   }
   return conv1d_mlx(x, weight, options, residual);
@@ -79,7 +98,7 @@ mx::array conv_transpose1d(
     const Conv1dWeight& weight,
     const ConvTranspose1dOptions& options /* = {} */) {
   check("conv_transpose1d", x, weight, options.groups);
-  if (use_cpu_kernels()) {
+  if (has_cpu_kernel(weight, options.groups)) {
     return conv_transpose1d_cpu(x, weight, options);
   }
   return conv_transpose1d_mlx(x, weight, options);

@@ -25,6 +25,9 @@ class PackedConv1d; // a backend's own form of the weights
 struct Conv1dWeight {
   mx::array weight; // [out, kernel, in / groups]
   std::optional<mx::array> bias = {}; // [out]
+  /// What the checkpoint stores, if `weight` was widened since (by weight norm):
+  /// less than f32 lets a backend pack to 16 bits.
+  std::optional<mx::Dtype> storage = {};
   std::shared_ptr<std::shared_ptr<const PackedConv1d>> packed =
       std::make_shared<std::shared_ptr<const PackedConv1d>>();
 };
@@ -39,12 +42,20 @@ mx::array conv1d(
     const Conv1dOptions& options = {},
     const std::optional<mx::array>& residual = std::nullopt);
 
+/// Does now what the first call would do, and frees `weight` where a backend
+/// keeps its own form: the calls after that must run on the same device.
+void prepare_conv1d(Conv1dWeight& weight, const Conv1dOptions& options);
+
 struct ConvTranspose1dOptions {
   int stride = 1;
   int padding = 0; ///< cut from both ends of the full result
   int output_padding = 0; ///< samples given back at the right end
   int groups = 1; ///< 1, or in == out == groups (depthwise)
 };
+
+void prepare_conv_transpose1d(
+    Conv1dWeight& weight,
+    const ConvTranspose1dOptions& options);
 
 /// x [batch, time, in], weight [out, kernel, in / groups] -> [batch, time',
 /// out] with time' = (time - 1) stride - 2 padding + kernel + output_padding.

@@ -1,11 +1,12 @@
 #include "kernels/conv1d_cpu.h"
 
-#include <dnnl.h>
-
 #include <algorithm>
 #include <cstring>
+#include <limits>
+#include <memory>
 #include <vector>
 
+#include "kernels/conv1d_direct.h"
 #include "kernels/conv1d_fft.h"
 #include "kernels/cpu_op.h"
 
@@ -13,9 +14,11 @@ namespace mlx_audio::kernels {
 
 class PackedConv1d {
  public:
-  mx::array weight; // f32, evaluated
   std::vector<float> bias; // [out], zeros if the layer has none
-  std::unique_ptr<FftConv1dWeight> fft; // where the Fourier kernel pays off
+  // One of:
+  std::unique_ptr<FftConv1dWeight> fft;
+  std::unique_ptr<DirectConv1dWeight> direct;
+  std::vector<float> depthwise; // [kernel, channels]
 };
 
 namespace {
@@ -44,25 +47,10 @@ mx::array as_f32(const mx::array& a) {
   return mx::contiguous(mx::astype(a, mx::float32));
 }
 
-std::vector<float> bias_of(const Conv1dWeight& weight) {
-  std::vector<float> bias(weight.weight.shape(0), 0.0f);
-  if (weight.bias) {
-    auto b = as_f32(*weight.bias);
-    mx::eval(b);
-    std::copy_n(b.data<float>(), bias.size(), bias.begin());
-  }
-  return bias;
-}
-
-// The packed weights, made by `make` at the first call.
-template <class Make>
-std::shared_ptr<const PackedConv1d> packed(
-    const Conv1dWeight& weight,
-    Make&& make) {
-  if (!*weight.packed) {
-    *weight.packed = make();
-  }
-  return *weight.packed;
+std::vector<float> values_of(const mx::array& a) {
+  auto f = as_f32(a);
+  mx::eval(f);
+  return {f.data<float>(), f.data<float>() + f.size()};
 }
 
 // Rows [time_out, out] filled with residual (or zeros) plus bias.
@@ -101,54 +89,6 @@ const float* padded(
   return buffer.data();
 }
 
-// In channels-last order each tap of all outputs is a strided view of x: one
-// product a tap. Few channels would make these products shallow; then the taps
-// of an output, which are neighbours in memory, are copied to one row.
-void matrix_product_conv(
-    const float* x,
-    const float* weight, // [out, kernel, in]
-    float* y,
-    const Shape& s,
-    const Conv1dOptions& o) {
-  size_t in = s.in;
-  dnnl_dim_t depth = static_cast<dnnl_dim_t>(s.kernel) * s.in;
-  auto product = [&](const float* a, dnnl_dim_t row, dnnl_dim_t k, size_t tap) {
-    dnnl_sgemm(
-        'N',
-        'T',
-        s.time_out,
-        s.out,
-        k,
-        1.0f,
-        a,
-        row,
-        weight + tap * in,
-        depth,
-        1.0f,
-        y,
-        s.out);
-  };
-  if (s.kernel > 1 && in < 64) {
-    std::vector<float> rows(static_cast<size_t>(s.time_out) * depth);
-#pragma omp parallel for
-    for (int t = 0; t < s.time_out; ++t) {
-      for (int j = 0; j < s.kernel; ++j) {
-        size_t from = static_cast<size_t>(t) * o.stride + j * o.dilation;
-        std::copy_n(x + from * in, in, rows.data() + (t * s.kernel + j) * in);
-      }
-    }
-    product(rows.data(), depth, depth, 0);
-    return;
-  }
-  for (int j = 0; j < s.kernel; ++j) {
-    product(
-        x + static_cast<size_t>(j) * o.dilation * in,
-        static_cast<dnnl_dim_t>(o.stride) * s.in,
-        s.in,
-        j);
-  }
-}
-
 void depthwise_conv(
     const float* x,
     const float* weight, // [kernel, channels]
@@ -171,50 +111,97 @@ void depthwise_conv(
   }
 }
 
-} // namespace
+std::vector<float> bias_of(const Conv1dWeight& weight) {
+  return weight.bias ? values_of(*weight.bias)
+                     : std::vector<float>(weight.weight.shape(0), 0.0f);
+}
 
-mx::array conv1d_cpu(
+// Weights [out, kernel, in] in the form that suits their shape.
+std::shared_ptr<PackedConv1d> pack(
+    const mx::array& weight,
+    std::vector<float> bias,
+    int stride,
+    bool half) {
+  auto w = as_f32(weight);
+  mx::eval(w);
+  int out = w.shape(0);
+  int kernel = w.shape(1);
+  int in = w.shape(2);
+  auto packed = std::make_shared<PackedConv1d>();
+  packed->bias = std::move(bias);
+  if (stride == 1 && FftConv1dWeight::worthwhile(in, out, kernel)) {
+    packed->fft = std::make_unique<FftConv1dWeight>(
+        w.data<float>(), out, kernel, in, half);
+  } else {
+    packed->direct = std::make_unique<DirectConv1dWeight>(
+        w.data<float>(), out, kernel, in, half);
+  }
+  return packed;
+}
+
+// depthwise: [channels, kernel, 1] -> [kernel, channels]
+std::shared_ptr<PackedConv1d> pack_depthwise(const Conv1dWeight& weight) {
+  auto packed = std::make_shared<PackedConv1d>();
+  packed->bias = bias_of(weight);
+  packed->depthwise = values_of(mx::transpose(weight.weight, {2, 1, 0}));
+  return packed;
+}
+
+bool half_is_enough(const Conv1dWeight& weight) {
+  return weight.storage.value_or(weight.weight.dtype()) != mx::float32;
+}
+
+// A transposed convolution's weight [out, kernel, in] as that of the plain
+// convolution whose rows hold `stride` samples each: output sample
+// t stride + p is a convolution of ceil(kernel / stride) taps for each phase p.
+mx::array phases_of(const mx::array& weight, int stride) {
+  int out = weight.shape(0);
+  int kernel = weight.shape(1);
+  int in = weight.shape(2);
+  int taps = (kernel + stride - 1) / stride;
+  auto w = mx::pad(
+      mx::astype(weight, mx::float32),
+      {{0, 0}, {0, taps * stride - kernel}, {0, 0}});
+  w = mx::reshape(w, {out, taps, stride, in});
+  w = mx::slice(
+      w, {0, taps - 1, 0, 0}, {out, -taps - 1, stride, in}, {1, -1, 1, 1});
+  return mx::reshape(
+      mx::transpose(w, {2, 0, 1, 3}), {stride * out, taps, in});
+}
+
+void release(Conv1dWeight& weight) {
+  // Its shape stays; a use of the values would show as NaN.
+  weight.weight = mx::broadcast_to(
+      mx::array(std::numeric_limits<float>::quiet_NaN()),
+      weight.weight.shape());
+}
+
+mx::array run_conv1d(
     const mx::array& x,
-    const Conv1dWeight& weight,
+    const std::shared_ptr<const PackedConv1d>& pack,
+    const Shape& s,
     const Conv1dOptions& o,
     const std::optional<mx::array>& residual) {
-  Shape s = shape_of(x, weight.weight, o);
-  bool depthwise = o.groups > 1;
-  auto pack = packed(weight, [&] {
-    auto w = as_f32(
-        depthwise ? mx::transpose(weight.weight, {2, 1, 0}) : weight.weight);
-    mx::eval(w);
-    auto made = std::make_shared<PackedConv1d>(
-        PackedConv1d{w, bias_of(weight), nullptr});
-    if (!depthwise && o.stride == 1 &&
-        FftConv1dWeight::worthwhile(s.in, s.out, s.kernel)) {
-      bool half = weight.weight.dtype() != mx::float32;
-      made->fft = std::make_unique<FftConv1dWeight>(
-          w.data<float>(), s.out, s.kernel, s.in, half);
-    }
-    return made;
-  });
-  // Few tiles do not pay for a pass over the transformed weights.
-  bool fft = pack->fft != nullptr && s.time_out >= 4 * s.kernel * o.dilation;
-
+  bool depthwise = !pack->depthwise.empty();
   std::vector<mx::array> inputs = {as_f32(x)};
   if (residual) {
     inputs.push_back(as_f32(*residual));
   }
   int batch = x.shape(0);
-  double flops =
-      2.0 * batch * s.time_out * s.out * s.kernel * (depthwise ? 1 : s.in);
+  double flops = 2.0 * batch * s.time_out * s.out * s.kernel *
+      (depthwise ? 1 : s.in);
   double bytes = 4.0 * batch *
       (static_cast<double>(s.time) * s.in +
        static_cast<double>(s.time_out) * s.out * (residual ? 2 : 1));
+  const char* name = pack->fft != nullptr ? "conv1d_fft"
+      : depthwise                         ? "conv1d_depthwise"
+                                          : "conv1d";
   auto y = cpu_op(
-      fft ? "conv1d_fft"
-          : depthwise ? "conv1d_depthwise"
-                      : "conv1d",
+      name,
       inputs,
       {batch, s.time_out, s.out},
       mx::float32,
-      [pack, s, o, batch, fft, depthwise](
+      [pack, s, o, batch, depthwise](
           const std::vector<mx::array>& in, std::vector<mx::array>& out) {
         std::vector<float> buffer;
         for (int b = 0; b < batch; ++b) {
@@ -224,7 +211,7 @@ mx::array conv1d_cpu(
           float* to = out[0].data<float>() + at;
           const float* rest =
               in.size() > 1 ? in[1].data<float>() + at : nullptr;
-          if (fft) {
+          if (pack->fft != nullptr) {
             fft_conv1d(
                 *pack->fft,
                 {from, s.time, o.pad_left, o.dilation},
@@ -233,11 +220,11 @@ mx::array conv1d_cpu(
           }
           fill(to, rest, pack->bias, s.time_out);
           const float* source = padded(from, s, o, buffer);
-          const float* w = pack->weight.data<float>();
           if (depthwise) {
-            depthwise_conv(source, w, to, s, o);
+            depthwise_conv(source, pack->depthwise.data(), to, s, o);
           } else {
-            matrix_product_conv(source, w, to, s, o);
+            direct_conv1d(
+                *pack->direct, source, o.stride, o.dilation, to, s.time_out);
           }
         }
       },
@@ -245,22 +232,14 @@ mx::array conv1d_cpu(
   return mx::astype(y, x.dtype());
 }
 
-namespace {
-
 mx::array depthwise_transpose(
     const mx::array& x,
-    const Conv1dWeight& weight,
+    const std::shared_ptr<const PackedConv1d>& pack,
+    int kernel,
     const ConvTranspose1dOptions& o,
     int time_out) {
-  auto pack = packed(weight, [&] {
-    auto w = as_f32(mx::transpose(weight.weight, {2, 1, 0})); // [1, kernel, ch]
-    mx::eval(w);
-    return std::make_shared<PackedConv1d>(
-        PackedConv1d{w, bias_of(weight), nullptr});
-  });
   int batch = x.shape(0);
   int time = x.shape(1);
-  int kernel = weight.weight.shape(1);
   size_t channels = x.shape(2);
   return cpu_op(
       "conv_transpose1d_depthwise",
@@ -268,7 +247,7 @@ mx::array depthwise_transpose(
       {batch, time_out, static_cast<int>(channels)},
       mx::float32,
       [=](const std::vector<mx::array>& in, std::vector<mx::array>& out) {
-        const float* w = pack->weight.data<float>();
+        const float* w = pack->depthwise.data();
         for (int b = 0; b < batch; ++b) {
           const float* from = in[0].data<float>() + b * time * channels;
           float* to = out[0].data<float>() + b * time_out * channels;
@@ -292,55 +271,81 @@ mx::array depthwise_transpose(
           }
         }
       },
-      {2.0 * batch * time * kernel * channels, 0});
+      {2.0 * batch * time * kernel * static_cast<double>(channels), 0});
 }
 
 } // namespace
+
+void pack_conv1d_cpu(const Conv1dWeight& weight, const Conv1dOptions& o) {
+  if (!*weight.packed) {
+    *weight.packed = o.groups > 1
+        ? pack_depthwise(weight)
+        : pack(
+              weight.weight, bias_of(weight), o.stride, half_is_enough(weight));
+  }
+}
+
+void pack_conv_transpose1d_cpu(
+    const Conv1dWeight& weight,
+    const ConvTranspose1dOptions& o) {
+  if (*weight.packed) {
+    return;
+  }
+  if (o.groups > 1) {
+    *weight.packed = pack_depthwise(weight);
+    return;
+  }
+  auto bias = bias_of(weight);
+  std::vector<float> repeated; // one for each phase
+  for (int p = 0; p < o.stride; ++p) {
+    repeated.insert(repeated.end(), bias.begin(), bias.end());
+  }
+  *weight.packed = pack(
+      phases_of(weight.weight, o.stride),
+      std::move(repeated),
+      1,
+      half_is_enough(weight));
+}
+
+void release_after_packing(Conv1dWeight& weight) {
+  if (*weight.packed) {
+    release(weight);
+  }
+}
+
+mx::array conv1d_cpu(
+    const mx::array& x,
+    const Conv1dWeight& weight,
+    const Conv1dOptions& o,
+    const std::optional<mx::array>& residual) {
+  pack_conv1d_cpu(weight, o);
+  return run_conv1d(
+      x, *weight.packed, shape_of(x, weight.weight, o), o, residual);
+}
 
 mx::array conv_transpose1d_cpu(
     const mx::array& x,
     const Conv1dWeight& weight,
     const ConvTranspose1dOptions& o) {
+  pack_conv_transpose1d_cpu(weight, o);
   int kernel = weight.weight.shape(1);
   int time_out =
       (x.shape(1) - 1) * o.stride - 2 * o.padding + kernel + o.output_padding;
   if (o.groups > 1) {
-    return mx::astype(depthwise_transpose(x, weight, o, time_out), x.dtype());
+    return mx::astype(
+        depthwise_transpose(x, *weight.packed, kernel, o, time_out),
+        x.dtype());
   }
-  // Output sample t stride + p is a plain convolution of ceil(kernel / stride)
-  // taps for each phase p; all phases together are one convolution with
-  // stride * out channels, whose rows are then read as samples.
   int out = weight.weight.shape(0);
-  int in = x.shape(2);
-  int taps = (kernel + o.stride - 1) / o.stride;
-  auto pack = packed(weight, [&] {
-    auto w = mx::pad(
-        mx::astype(weight.weight, mx::float32),
-        {{0, 0}, {0, taps * o.stride - kernel}, {0, 0}});
-    w = mx::reshape(w, {out, taps, o.stride, in});
-    w = mx::slice(
-        w, {0, taps - 1, 0, 0}, {out, -taps - 1, o.stride, in}, {1, -1, 1, 1});
-    w = as_f32(
-        mx::reshape(
-            mx::transpose(w, {2, 0, 1, 3}), {o.stride * out, taps, in}));
-    mx::eval(w);
-    auto bias = bias_of(weight);
-    std::vector<float> repeated;
-    for (int p = 0; p < o.stride; ++p) {
-      repeated.insert(repeated.end(), bias.begin(), bias.end());
-    }
-    return std::make_shared<PackedConv1d>(
-        PackedConv1d{w, std::move(repeated), nullptr});
-  });
-  Conv1dWeight phases{.weight = pack->weight, .packed = weight.packed};
-  auto y = conv1d_cpu(
-      x,
-      phases,
-      {.pad_left = taps - 1,
-       .pad_right = taps - 1 + (o.output_padding > 0 ? 1 : 0)},
-      std::nullopt);
   int batch = x.shape(0);
-  y = mx::reshape(y, {batch, y.shape(1) * o.stride, out});
+  int taps = (kernel + o.stride - 1) / o.stride;
+  Conv1dOptions plain{
+      .pad_left = taps - 1,
+      .pad_right = taps - 1 + (o.output_padding > 0 ? 1 : 0)};
+  Shape s{x.shape(1), x.shape(2), taps, o.stride * out, 0};
+  s.time_out = s.time + plain.pad_left + plain.pad_right - taps + 1;
+  auto y = run_conv1d(x, *weight.packed, s, plain, std::nullopt);
+  y = mx::reshape(y, {batch, s.time_out * o.stride, out});
   return mx::slice(y, {0, o.padding, 0}, {batch, o.padding + time_out, out});
 }
 

@@ -3,17 +3,19 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <complex>
-#include <cstring>
+#include <vector>
 
 #include <omp.h>
 
-#include "mlx/types/half_types.h"
+
+#include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/conv1d_fft.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+
+#include "kernels/panels-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace mlx_audio::kernels {
@@ -247,70 +249,6 @@ HWY_INLINE void inverse_tile(
   }
 }
 
-HWY_INLINE V load_weight(const float* from) {
-  return hn::Load(F(), from);
-}
-HWY_INLINE V load_weight(const uint16_t* from) {
-  const hn::Rebind<hwy::float16_t, F> dh;
-  return hn::PromoteTo(
-      F(), hn::Load(dh, reinterpret_cast<const hwy::float16_t*>(from)));
-}
-
-// Six rows by two vectors of columns: 12 sums, 2 weights and one broadcast are
-// the 16 registers of AVX2; each weight loaded serves six multiply-adds.
-template <int rows, class Weight>
-HWY_INLINE void product_tile(
-    const float* a,
-    size_t a_stride,
-    const Weight* panel,
-    int depth,
-    float* c,
-    size_t c_stride) {
-  const F d;
-  const size_t width = 2 * lanes();
-  V sum0[rows];
-  V sum1[rows];
-  for (int r = 0; r < rows; ++r) {
-    sum0[r] = hn::Zero(d);
-    sum1[r] = hn::Zero(d);
-  }
-  for (int k = 0; k < depth; ++k) {
-    V w0 = load_weight(panel + k * width);
-    V w1 = load_weight(panel + k * width + lanes());
-    for (int r = 0; r < rows; ++r) {
-      V value = hn::Set(d, a[r * a_stride + k]);
-      sum0[r] = hn::MulAdd(value, w0, sum0[r]);
-      sum1[r] = hn::MulAdd(value, w1, sum1[r]);
-    }
-  }
-  for (int r = 0; r < rows; ++r) {
-    hn::Store(sum0[r], d, c + r * c_stride);
-    hn::Store(sum1[r], d, c + r * c_stride + lanes());
-  }
-}
-
-// c [rows, out] = a [rows, in] times one frequency's panels.
-template <class Weight>
-void product(
-    const float* a,
-    const Weight* panels,
-    float* c,
-    int rows,
-    int in,
-    int out) {
-  const int width = static_cast<int>(2 * lanes());
-  for (int column = 0; column < out; column += width) {
-    const Weight* panel = panels + static_cast<size_t>(column) * in;
-    int r = 0;
-    for (; r + 6 <= rows; r += 6) {
-      product_tile<6>(a + r * in, in, panel, in, c + r * out + column, out);
-    }
-    for (; r < rows; ++r) {
-      product_tile<1>(a + r * in, in, panel, in, c + r * out + column, out);
-    }
-  }
-}
-
 template <int N, class Weight>
 void run(
     const FftConv1dWeight& w,
@@ -331,7 +269,6 @@ void run(
   // Sixteen floats more keep planes off each other's cache sets.
   const size_t a_plane = static_cast<size_t>(block) * w.in + 16;
   const size_t c_plane = static_cast<size_t>(block) * w.out + 16;
-  const size_t panel_stride = static_cast<size_t>(w.in) * w.out;
   const int products = w.products();
 
 #pragma omp parallel
@@ -371,13 +308,15 @@ void run(
         }
       }
       for (int g = 0; g < products; ++g) {
-        product(
+        panels::product<false>(
             a + g * a_plane,
-            panels + g * panel_stride,
-            c + g * c_plane,
-            rows,
             w.in,
-            w.out);
+            panels + g * w.panels.matrix_stride(),
+            w.in,
+            w.out,
+            c + g * c_plane,
+            w.out,
+            rows);
       }
       for (int m = 0; m < rows; ++m) {
         int phase = (begin + m) / tiles_per_phase;
@@ -418,15 +357,11 @@ void convolve(
       with_size(std::integral_constant<int, 32>(), panels);
     }
   };
-  if (w.half) {
-    with_panels(static_cast<const uint16_t*>(w.half_panels.get()));
+  if (w.panels.half()) {
+    with_panels(w.panels.halves());
   } else {
-    with_panels(static_cast<const float*>(w.full_panels.get()));
+    with_panels(w.panels.floats());
   }
-}
-
-int panel_width() {
-  return static_cast<int>(2 * lanes());
 }
 
 } // namespace HWY_NAMESPACE
@@ -439,15 +374,6 @@ namespace mlx_audio::kernels {
 namespace {
 
 HWY_EXPORT(convolve);
-HWY_EXPORT(panel_width);
-
-uint16_t f16_bits(float value) {
-  mlx::core::float16_t f16 = value;
-  uint16_t bits = 0;
-  static_assert(sizeof(f16) == sizeof(bits));
-  std::memcpy(&bits, &f16, sizeof(bits));
-  return bits;
-}
 
 // Larger tiles save products but their weights must stay in the last cache.
 int tile_size(int in, int out) {
@@ -457,10 +383,9 @@ int tile_size(int in, int out) {
 } // namespace
 
 bool FftConv1dWeight::worthwhile(int in, int out, int kernel) {
-  int width = HWY_DYNAMIC_DISPATCH(panel_width)();
   // Up to 256 x 256: beyond, the transformed weights outgrow the cache.
-  return in % 16 == 0 && out % width == 0 && kernel >= 3 && kernel <= 16 &&
-      in >= 64 && out >= 64 && in * out <= 256 * 256;
+  return in % 16 == 0 && out % panel_width() == 0 && kernel >= 3 &&
+      kernel <= 16 && in >= 64 && out >= 64 && in * out <= 256 * 256;
 }
 
 FftConv1dWeight::FftConv1dWeight(
@@ -468,53 +393,48 @@ FftConv1dWeight::FftConv1dWeight(
     int out_,
     int kernel_,
     int in_,
-    bool half_)
-    : in(in_), out(out_), kernel(kernel_), half(half_) {
-  size = tile_size(in, out);
-  panel_width = HWY_DYNAMIC_DISPATCH(kernels::panel_width)();
-  size_t total = static_cast<size_t>(products()) * in * out;
-  if (half) {
-    half_panels = hwy::AllocateAligned<uint16_t>(total);
-  } else {
-    full_panels = hwy::AllocateAligned<float>(total);
-  }
-  std::vector<std::complex<double>> roots(size);
-  for (int k = 0; k < size; ++k) {
-    roots[k] = std::polar(1.0, 2 * M_PI * k / size);
-  }
-  auto put = [&](int product, int o, int i, double value) {
-    size_t at =
-        (static_cast<size_t>(product) * (out / panel_width) + o / panel_width) *
-            in * panel_width +
-        static_cast<size_t>(i) * panel_width + o % panel_width;
-    if (half) {
-      half_panels[at] = f16_bits(static_cast<float>(value));
-    } else {
-      full_panels[at] = static_cast<float>(value);
+    bool half)
+    : in(in_), out(out_), kernel(kernel_), size(tile_size(in_, out_)) {
+  panels = Panels(products(), in, out, half);
+  // The conjugate spectrum, since a layer's convolution is a correlation, with
+  // the inverse transform's 1 / N.
+  const int bins = size / 2 + 1;
+  std::vector<float> cosine(bins * kernel);
+  std::vector<float> sine(bins * kernel);
+  for (int f = 0; f < bins; ++f) {
+    for (int j = 0; j < kernel; ++j) {
+      double angle = 2 * M_PI * (f * j % size) / size;
+      cosine[f * kernel + j] = static_cast<float>(std::cos(angle) / size);
+      sine[f * kernel + j] = static_cast<float>(std::sin(angle) / size);
     }
-  };
-  // The inverse transform's 1 / N is taken into the weights.
-  double scale = 1.0 / size;
+  }
+  const int width = panel_width();
 #pragma omp parallel for
-  for (int o = 0; o < out; ++o) {
-    for (int i = 0; i < in; ++i) {
-      const float* taps = weight + static_cast<size_t>(o) * kernel * in + i;
-      for (int f = 0; f <= size / 2; ++f) {
-        // The conjugate spectrum: a layer's convolution is a correlation.
-        std::complex<double> sum = 0;
+  for (int first = 0; first < out; first += width) { // a panel a thread
+    std::vector<float> re(in);
+    std::vector<float> im(in);
+    for (int o = first; o < first + width; ++o) {
+      const float* taps = weight + static_cast<size_t>(o) * kernel * in;
+      for (int f = 0; f < bins; ++f) {
+        std::fill(re.begin(), re.end(), 0.0f);
+        std::fill(im.begin(), im.end(), 0.0f);
         for (int j = 0; j < kernel; ++j) {
-          sum += static_cast<double>(taps[static_cast<size_t>(j) * in]) *
-              roots[f * j % size];
+          const float* tap = taps + static_cast<size_t>(j) * in;
+          float c = cosine[f * kernel + j];
+          float s = sine[f * kernel + j];
+          for (int i = 0; i < in; ++i) {
+            re[i] += tap[i] * c;
+            im[i] += tap[i] * s;
+          }
         }
-        sum *= scale;
-        if (f == 0) {
-          put(0, o, i, sum.real());
-        } else if (f == size / 2) {
-          put(1, o, i, sum.real());
-        } else {
-          put(3 * f - 1, o, i, sum.real());
-          put(3 * f, o, i, sum.imag() - sum.real());
-          put(3 * f + 1, o, i, sum.real() + sum.imag());
+        for (int i = 0; i < in; ++i) {
+          if (f == 0 || f == size / 2) {
+            panels.set(f == 0 ? 0 : 1, i, o, re[i]);
+          } else {
+            panels.set(3 * f - 1, i, o, re[i]);
+            panels.set(3 * f, i, o, im[i] - re[i]);
+            panels.set(3 * f + 1, i, o, re[i] + im[i]);
+          }
         }
       }
     }

@@ -9,11 +9,7 @@
 // Fourier transform is orthogonal, so that no precision is lost.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
-#include <vector>
-
-#include <hwy/aligned_allocator.h>
+#include "kernels/panels.h"
 
 namespace mlx_audio::kernels {
 
@@ -21,9 +17,12 @@ namespace mlx_audio::kernels {
 class FftConv1dWeight {
  public:
   /// @param weight [out, kernel, in]
-  /// @param half stores them as f16 (relative error 2^-11, an eighth of what a
-  ///   bf16 checkpoint has already lost) to halve memory.
-  FftConv1dWeight(const float* weight, int out, int kernel, int in, bool half);
+  FftConv1dWeight(
+      const float* weight,
+      int out,
+      int kernel,
+      int in,
+      bool half);
 
   /// Whether the transforms' cost is repaid, and the shape is supported.
   static bool worthwhile(int in, int out, int kernel);
@@ -32,11 +31,7 @@ class FftConv1dWeight {
   int out = 0;
   int kernel = 0;
   int size = 0; ///< N, samples a tile
-  int panel_width = 0; ///< output channels a panel
-  bool half = false;
-  // [products][out / panel_width][in][panel_width]
-  hwy::AlignedFreeUniquePtr<float[]> full_panels;
-  hwy::AlignedFreeUniquePtr<uint16_t[]> half_panels;
+  Panels panels; ///< one matrix a product
 
   int products() const { // 3 a frequency, 1 for each of the two real ones
     return 3 * (size / 2 - 1) + 2;

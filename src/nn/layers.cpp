@@ -1,5 +1,6 @@
 #include "nn/layers.h"
 
+#include "kernels/cpu_op.h"
 #include "mlx_audio/error.h"
 
 namespace mlx_audio::nn {
@@ -30,15 +31,58 @@ take_matrix(Weights& weights, const std::string& path, int rows, int columns) {
       .bits = bits};
 }
 
-// Takes a convolution's weight in the checkpoint's layout, weight norm folded.
-mx::array
-take_conv(Weights& weights, const std::string& path, const mx::Shape& shape) {
+// A convolution's weight in the checkpoint's layout, weight norm folded to f32,
+// and what the checkpoint stores.
+struct ConvTensor {
+  mx::array weight;
+  mx::Dtype storage;
+};
+
+ConvTensor take_conv(
+    Weights& weights,
+    const std::string& path,
+    const mx::Shape& shape) {
   if (!weights.has(path + ".weight_v")) {
-    return weights.take(path + ".weight", shape);
+    auto w = weights.take(path + ".weight", shape);
+    return {w, w.dtype()};
   }
   auto v = weights.take(path + ".weight_v", shape);
   auto g = weights.take(path + ".weight_g", {shape[0], 1, 1});
-  return mx::astype(fold_weight_norm(g, v), v.dtype());
+  return {fold_weight_norm(g, v), v.dtype()};
+}
+
+// `torch_shape` and the permutation of its axes that gives ours.
+kernels::Conv1dWeight take_conv_weight(
+    Weights& weights,
+    const std::string& path,
+    ConvLayout layout,
+    const mx::Shape& torch_shape,
+    const std::vector<int>& axes,
+    int out) {
+  mx::Shape shape = torch_shape;
+  if (layout == ConvLayout::mlx) {
+    for (size_t i = 0; i < axes.size(); ++i) {
+      shape[i] = torch_shape[axes[i]];
+    }
+  }
+  auto [weight, storage] = take_conv(weights, path, shape);
+  if (layout == ConvLayout::torch) {
+    weight = mx::contiguous(mx::transpose(weight, axes));
+  }
+  if (!kernels::use_cpu_kernels()) {
+    weight = mx::astype(weight, storage);
+  }
+  return {
+      .weight = weight,
+      .bias = weights.take_optional(path + ".bias", {out}),
+      .storage = storage};
+}
+
+// The checkpoint's tensors are not needed once a backend holds its own form.
+void release_conv(Weights& weights, const std::string& path) {
+  for (const char* name : {".weight", ".weight_v"}) {
+    weights.release(path + name);
+  }
 }
 
 } // namespace
@@ -99,16 +143,16 @@ Conv1d::Conv1d(
     int out,
     int kernel,
     kernels::Conv1dOptions options /* = {} */)
-    : weight_{[&] {
-        int width = in / options.groups;
-        if (layout == ConvLayout::mlx) {
-          return take_conv(weights, path, {out, kernel, width});
-        }
-        auto w = take_conv(weights, path, {out, width, kernel});
-        return mx::contiguous(mx::transpose(w, {0, 2, 1}));
-      }()},
+    : weight_(take_conv_weight(
+          weights,
+          path,
+          layout,
+          {out, in / options.groups, kernel},
+          {0, 2, 1},
+          out)),
       options_(options) {
-  weight_.bias = weights.take_optional(path + ".bias", {out});
+  kernels::prepare_conv1d(weight_, options_);
+  release_conv(weights, path);
 }
 
 ConvTranspose1d::ConvTranspose1d(
@@ -119,19 +163,18 @@ ConvTranspose1d::ConvTranspose1d(
     int out,
     int kernel,
     kernels::ConvTranspose1dOptions options)
-    : weight_{[&] {
-        int width = in / options.groups;
-        if (layout == ConvLayout::mlx) {
-          return take_conv(weights, path, {out, kernel, width});
-        }
-        // torch: [in, out / groups, kernel]; depthwise has in == groups.
-        auto w = take_conv(weights, path, {in, out / options.groups, kernel});
-        auto axes = options.groups == 1 ? std::vector<int>{1, 2, 0}
-                                        : std::vector<int>{0, 2, 1};
-        return mx::contiguous(mx::transpose(w, axes));
-      }()},
+    : weight_(take_conv_weight(
+          weights,
+          path,
+          layout,
+          // torch: [in, out / groups, kernel]; depthwise has in == groups.
+          {in, out / options.groups, kernel},
+          options.groups == 1 ? std::vector<int>{1, 2, 0}
+                              : std::vector<int>{0, 2, 1},
+          out)),
       options_(options) {
-  weight_.bias = weights.take_optional(path + ".bias", {out});
+  kernels::prepare_conv_transpose1d(weight_, options_);
+  release_conv(weights, path);
 }
 
 BidirectionalLstm::BidirectionalLstm(

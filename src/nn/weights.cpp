@@ -81,6 +81,10 @@ void Weights::ignore(const std::string& name) {
   taken_.insert(name);
 }
 
+void Weights::release(const std::string& name) {
+  tensors_.erase(name);
+}
+
 void Weights::expect_all_taken() const {
   size_t extra = 0;
   std::string first;
@@ -97,6 +101,14 @@ void Weights::expect_all_taken() const {
             " in '" + source_ + "' belong to no layer of the model",
         "is config.json the one of these weights?");
   }
+}
+
+size_t Weights::bytes() const {
+  size_t sum = 0;
+  for (const auto& [name, tensor] : tensors_) {
+    sum += tensor.nbytes();
+  }
+  return sum;
 }
 
 void Weights::cast(mx::Dtype dtype) {

@@ -39,6 +39,9 @@ class Weights {
   /// Marks a tensor as known but not needed.
   void ignore(const std::string& name);
 
+  /// Lets go of a tensor that was taken.
+  void release(const std::string& name);
+
   /// Error if a tensor was never taken or ignored.
   void expect_all_taken() const;
 
@@ -63,6 +66,9 @@ class Weights {
   std::optional<Quantization> quantization(const std::string& path) const;
   /// Reads `quantization` of `folder`/config.json, if it is there.
   void read_quantization(const std::string& folder);
+
+  /// Size of all tensors.
+  size_t bytes() const;
 
   std::map<std::string, mx::array>& tensors() {
     return tensors_;

@@ -94,6 +94,7 @@ std::unique_ptr<Network> Network::load(
 
 Network::Network(nn::Weights& weights, const Config& config)
     : config_(config),
+      weight_bytes_(weights.bytes()),
       bert_(weights, "bert", config),
       bert_encoder_(
           weights, "bert_encoder", config.plbert.hidden_size, config.hidden_dim),

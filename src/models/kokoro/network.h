@@ -42,12 +42,16 @@ class Network {
   const Config& config() const {
     return config_;
   }
+  size_t weight_bytes() const {
+    return weight_bytes_;
+  }
   const Decoder& decoder() const {
     return decoder_;
   }
 
  private:
   Config config_;
+  size_t weight_bytes_;
   Albert bert_;
   nn::Linear bert_encoder_;
   ProsodyPredictor predictor_;

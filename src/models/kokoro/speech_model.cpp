@@ -26,8 +26,8 @@ constexpr float max_speed = 2.0f;
 
 // What to say, checked and resolved.
 struct Plan {
-  std::string text;
-  text::Language language;
+  std::unique_ptr<const std::string> text; // the chunks point into it
+  std::unique_ptr<text::ChunkStream> chunks;
   mx::array pack; // [rows, style width]
   float speed;
   uint64_t seed;
@@ -35,20 +35,17 @@ struct Plan {
 
 class Stream : public SpeechStream {
  public:
-  Stream(
-      const Network& network,
-      Plan plan,
-      std::unique_ptr<text::ChunkStream> chunks)
-      : network_(network), plan_(std::move(plan)), chunks_(std::move(chunks)) {
-    upcoming_ = chunks_->next();
-  }
+  Stream(const Network& network, Plan plan)
+      : network_(network),
+        plan_(std::move(plan)),
+        upcoming_(plan_.chunks->next()) {}
 
   std::optional<SpeechChunk> next() override {
     if (!upcoming_) {
       return std::nullopt;
     }
     text::TextChunk current = std::move(*upcoming_);
-    upcoming_ = chunks_->next();
+    upcoming_ = plan_.chunks->next();
     SpeechChunk chunk = speak(current, !upcoming_);
     seconds_ += static_cast<double>(chunk.samples.size()) / chunk.sample_rate;
     return chunk;
@@ -100,7 +97,6 @@ class Stream : public SpeechStream {
 
   const Network& network_;
   Plan plan_;
-  std::unique_ptr<text::ChunkStream> chunks_;
   std::optional<text::TextChunk> upcoming_;
   uint64_t index_ = 0;
   double seconds_ = 0; // spoken so far
@@ -136,14 +132,11 @@ class Model : public SpeechModel {
 
   std::unique_ptr<SpeechStream> synthesize(
       const SpeechRequest& request) override {
-    Plan plan = check(request);
-    auto chunks = split(request, plan.language);
-    return std::make_unique<Stream>(
-        *network_, std::move(plan), std::move(chunks));
+    return std::make_unique<Stream>(*network_, check(request));
   }
 
   std::string phonemes(const SpeechRequest& request) override {
-    auto chunks = split(request, language(request));
+    auto chunks = split(request.text, request);
     std::string lines;
     while (auto chunk = chunks->next()) {
       lines += chunk->phonemes + "\n";
@@ -194,39 +187,41 @@ class Model : public SpeechModel {
               " is out of range",
           "give 0.5 to 2");
     }
-    auto pack = voices_.pack(parse_voice_mix(voice(request)));
+    auto kept = std::make_unique<const std::string>(request.text);
+    auto chunks = split(*kept, request);
     return {
-        request.text,
-        language(request),
-        pack,
+        std::move(kept),
+        std::move(chunks),
+        voices_.pack(parse_voice_mix(voice(request))),
         request.speed,
         request.seed ? *request.seed : std::random_device()()};
   }
 
+  // `kept_text` is the request's text in the stream's keeping.
   std::unique_ptr<text::ChunkStream> split(
-      const SpeechRequest& request,
-      text::Language language) {
+      const std::string& kept_text,
+      const SpeechRequest& request) {
+    text::Language language = this->language(request);
     text::SplitOptions options;
     options.max_phonemes =
         static_cast<size_t>(network_->config().max_phonemes());
-    if (request.low_latency) {
-      options.first_chunk_phonemes = 24; // about 1.5 s of speech
-    }
-    if (request.phonemes) {
-      return text::ChunkStream::of_phonemes(request.text, options);
-    }
-    auto& phonemizer = phonemizers_[language];
+    // About 1.5 s of speech, where it is wanted early.
+    options.first_chunk_phonemes = request.low_latency ? 24 : 0;
+    auto& phonemizer = phonemizers_[{language, request.phonemes}];
     if (!phonemizer) {
-      phonemizer = text::make_phonemizer(language);
+      phonemizer = request.phonemes ? text::make_phoneme_reader(language)
+                                    : text::make_phonemizer(language);
     }
     return std::make_unique<text::ChunkStream>(
-        request.text, *phonemizer, options);
+        kept_text, *phonemizer, options);
   }
 
   std::unique_ptr<Network> network_;
   Voices voices_;
   SpeechModelInfo info_;
-  std::map<text::Language, std::unique_ptr<text::Phonemizer>> phonemizers_;
+  // By language, and whether the text is phonemes already.
+  std::map<std::pair<text::Language, bool>, std::unique_ptr<text::Phonemizer>>
+      phonemizers_;
 };
 
 } // namespace
