@@ -125,17 +125,16 @@ class Stream {
       std::string kind = play ? "playback" : "recording";
       throw Error(
           ErrorKind::unavailable,
-          device >= 0
-              ? "there is no sound device " + std::to_string(device)
-              : "this machine has no " + kind + " device",
+          device >= 0 ? "there is no sound device " + std::to_string(device)
+                      : "this machine has no " + kind + " device",
           play ? "Write to a file instead." : "Read from a file or a pipe.");
     }
     PaStreamParameters parameters{};
     parameters.device = chosen;
     parameters.channelCount = channels;
     parameters.sampleFormat = paFloat32;
-    parameters.suggestedLatency = play ? about->defaultHighOutputLatency
-                                       : about->defaultHighInputLatency;
+    parameters.suggestedLatency =
+        play ? about->defaultHighOutputLatency : about->defaultHighInputLatency;
     QuietStderr quiet;
     PaError error = pa_.open(
         &stream_,

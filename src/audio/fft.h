@@ -31,8 +31,7 @@ class RealFft {
   using Scalar = typename ScalarOf<T>::type;
 
   /// n >= 1.
-  explicit RealFft(size_t n)
-      : n_(n), half_(n % 2 == 0), m_(half_ ? n / 2 : n) {
+  explicit RealFft(size_t n) : n_(n), half_(n % 2 == 0), m_(half_ ? n / 2 : n) {
     for (size_t left = m_; left > 1;) {
       size_t radix = 2;
       for (size_t r : {4, 2, 3, 5}) {
@@ -159,12 +158,8 @@ class RealFft {
     return twiddles_[stride * p * k % m_];
   }
 
-  void pass2(
-      const Complex* in,
-      Complex* out,
-      size_t stride,
-      size_t n,
-      size_t p) const {
+  void pass2(const Complex* in, Complex* out, size_t stride, size_t n, size_t p)
+      const {
     Twiddle w = twiddle(stride, p, 1);
     for (size_t q = 0; q < stride; ++q) {
       const Complex& x0 = in[q];
@@ -174,12 +169,8 @@ class RealFft {
     }
   }
 
-  void pass3(
-      const Complex* in,
-      Complex* out,
-      size_t stride,
-      size_t n,
-      size_t p) const {
+  void pass3(const Complex* in, Complex* out, size_t stride, size_t n, size_t p)
+      const {
     const auto s = static_cast<Scalar>(std::numbers::sqrt3 / 2);
     const Scalar half = Scalar(0.5);
     Twiddle w1 = twiddle(stride, p, 1);
@@ -196,12 +187,8 @@ class RealFft {
     }
   }
 
-  void pass4(
-      const Complex* in,
-      Complex* out,
-      size_t stride,
-      size_t n,
-      size_t p) const {
+  void pass4(const Complex* in, Complex* out, size_t stride, size_t n, size_t p)
+      const {
     Twiddle w1 = twiddle(stride, p, 1);
     Twiddle w2 = twiddle(stride, p, 2);
     Twiddle w3 = twiddle(stride, p, 3);
@@ -221,12 +208,8 @@ class RealFft {
     }
   }
 
-  void pass5(
-      const Complex* in,
-      Complex* out,
-      size_t stride,
-      size_t n,
-      size_t p) const {
+  void pass5(const Complex* in, Complex* out, size_t stride, size_t n, size_t p)
+      const {
     const auto c1 = static_cast<Scalar>(std::cos(0.4 * std::numbers::pi));
     const auto c2 = static_cast<Scalar>(std::cos(0.8 * std::numbers::pi));
     const auto s1 = static_cast<Scalar>(std::sin(0.4 * std::numbers::pi));
@@ -246,10 +229,8 @@ class RealFft {
           x0.re + s14.re * c1 + s23.re * c2, x0.im + s14.im * c1 + s23.im * c2};
       Complex m2 = {
           x0.re + s14.re * c2 + s23.re * c1, x0.im + s14.im * c2 + s23.im * c1};
-      Complex e1 =
-          down({d14.re * s1 + d23.re * s2, d14.im * s1 + d23.im * s2});
-      Complex e2 =
-          down({d14.re * s2 - d23.re * s1, d14.im * s2 - d23.im * s1});
+      Complex e1 = down({d14.re * s1 + d23.re * s2, d14.im * s1 + d23.im * s2});
+      Complex e2 = down({d14.re * s2 - d23.re * s1, d14.im * s2 - d23.im * s1});
       out[q] = {x0.re + s14.re + s23.re, x0.im + s14.im + s23.im};
       out[q + stride] = turn(add(m1, e1), w1);
       out[q + 2 * stride] = turn(add(m2, e2), w2);

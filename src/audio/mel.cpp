@@ -35,8 +35,7 @@ double to_hz(double mel, MelScale scale) {
 std::vector<double>
 edges_of(double low_hz, double high_hz, size_t bands, MelScale scale) {
   double low = to_mel(low_hz, scale);
-  double step =
-      (to_mel(high_hz, scale) - low) / static_cast<double>(bands + 1);
+  double step = (to_mel(high_hz, scale) - low) / static_cast<double>(bands + 1);
   std::vector<double> edges;
   for (size_t i = 0; i < bands + 2; ++i) {
     edges.push_back(to_hz(low + step * static_cast<double>(i), scale));
@@ -57,8 +56,8 @@ void check(int sample_rate, size_t n_fft, size_t bands) {
 MelFilterbank::MelFilterbank(const MelOptions& options)
     : bins_(options.n_fft / 2 + 1) {
   check(options.sample_rate, options.n_fft, options.bands);
-  double high = options.high_hz > 0 ? options.high_hz
-                                    : options.sample_rate / 2.0;
+  double high =
+      options.high_hz > 0 ? options.high_hz : options.sample_rate / 2.0;
   auto edges = edges_of(options.low_hz, high, options.bands, options.scale);
   for (size_t band = 0; band < options.bands; ++band) {
     double a = edges[band];

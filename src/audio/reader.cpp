@@ -54,6 +54,11 @@ std::unique_ptr<Decoder> open_decoder(
     }
     source->seek(0);
   }
+  if (kind.container == Container::mpeg) {
+    if (auto decoder = make_mp3_decoder(*source)) {
+      return decoder;
+    }
+  }
   if (kind.container == Container::wav ||
       kind.container == Container::sndfile) {
     if (auto decoder = make_sndfile_decoder(*source)) {

@@ -16,8 +16,7 @@ std::vector<float> hann_window(size_t n, bool periodic) {
   for (size_t i = 0; i < n; ++i) {
     window[i] = static_cast<float>(
         0.5 -
-        0.5 *
-            std::cos(2 * std::numbers::pi * static_cast<double>(i) / period));
+        0.5 * std::cos(2 * std::numbers::pi * static_cast<double>(i) / period));
   }
   return window;
 }
@@ -186,10 +185,8 @@ std::vector<float> mel_spectrum(
   return out;
 }
 
-std::vector<float> whisper_log_mel(
-    std::span<const float> samples,
-    size_t bands,
-    size_t padding) {
+std::vector<float>
+whisper_log_mel(std::span<const float> samples, size_t bands, size_t padding) {
   FrameOptions options;
   options.centre = true;
   MelOptions mel;

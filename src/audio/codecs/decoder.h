@@ -31,12 +31,16 @@ class Decoder {
 };
 
 /// What the first bytes say.
-enum class Container { wav, sndfile, ffmpeg, unknown };
+enum class Container { wav, mpeg, sndfile, ffmpeg, unknown };
 struct Sniffed {
   Container container;
   const char* name; ///< For people: "FLAC", "MP4".
 };
 Sniffed sniff(std::span<const uint8_t> head);
+
+/// Two MPEG audio frames in a row within 64 KiB of the start or of the end of
+/// an ID3 tag? The source must be seekable; it is left rewound.
+bool has_mpeg_frames(ByteSource& source);
 
 /// Throws corrupt_data or unsupported if the figures are beyond the limits.
 void check_info(const AudioInfo& info, const std::string& name);
@@ -47,6 +51,7 @@ std::unique_ptr<Decoder> make_wav_decoder(ByteSource& source);
 std::unique_ptr<Decoder> make_raw_decoder(
     ByteSource& source,
     const RawPcm& raw);
+std::unique_ptr<Decoder> make_mp3_decoder(ByteSource& source);
 std::unique_ptr<Decoder> make_sndfile_decoder(ByteSource& source);
 /// Throws unavailable, with `what` in its message, if the module is missing.
 std::unique_ptr<Decoder> make_ffmpeg_decoder(

@@ -1,4 +1,4 @@
-// FLAC, Ogg (Vorbis, Opus), MP3, AIFF, AU, W64, CAF and WAV's rarer codecs
+// FLAC, Ogg (Vorbis, Opus), AIFF, AU, W64, CAF and WAV's rarer codecs
 // through libsndfile.
 #include <sndfile.h>
 
@@ -77,11 +77,6 @@ std::string describe(int format) {
       return "Ogg Vorbis";
     case SF_FORMAT_OPUS:
       return "Ogg Opus";
-    case SF_FORMAT_MPEG_LAYER_I:
-    case SF_FORMAT_MPEG_LAYER_II:
-      return "MPEG audio";
-    case SF_FORMAT_MPEG_LAYER_III:
-      return "MP3";
     default:
       break;
   }
@@ -117,9 +112,6 @@ std::optional<AudioFormat> format_of(int format) {
   if (minor == SF_FORMAT_OPUS) {
     return AudioFormat::opus;
   }
-  if (minor == SF_FORMAT_MPEG_LAYER_III) {
-    return AudioFormat::mp3;
-  }
   if (major == SF_FORMAT_WAV || major == SF_FORMAT_WAVEX) {
     return AudioFormat::wav;
   }
@@ -153,7 +145,6 @@ class SndfileDecoder : public Decoder {
     if (file_ == nullptr) {
       return;
     }
-    format_ = sf.format;
     info_.sample_rate = sf.samplerate;
     info_.channels = sf.channels;
     // libsndfile gives a huge count where it knows none.
@@ -190,21 +181,12 @@ class SndfileDecoder : public Decoder {
   }
 
   bool truncated() const override {
-    if (ogg_without_end_) {
-      return true;
-    }
-    uint64_t declared = info_.frames.value_or(0);
-    uint64_t slack = 0;
-    if ((format_ & SF_FORMAT_TYPEMASK) == SF_FORMAT_MPEG) {
-      slack = std::max<uint64_t>(declared / 200, 4608); // often an estimate
-    }
-    return read_ + slack < declared;
+    return ogg_without_end_ || read_ < info_.frames.value_or(0);
   }
 
  private:
   Io io_;
   SNDFILE* file_ = nullptr;
-  int format_ = 0;
   uint64_t read_ = 0;
   bool ogg_without_end_ = false;
 };

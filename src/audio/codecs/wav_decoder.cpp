@@ -227,7 +227,7 @@ std::unique_ptr<Decoder> make_wav_decoder(ByteSource& source) {
       if (source.size()) {
         after = *source.size() - std::min(*source.size(), source.position());
       }
-      if (!certain && (size == 0 || size > after)) {
+      if (!certain && (size == 0 || size > after || !source.size())) {
         size = UINT64_MAX;
       }
       uint64_t there = std::min(size, after);

@@ -34,6 +34,8 @@ struct mlx_audio_ffmpeg_decoder {
   int stream;
   int sample_rate;
   int channels;
+  int64_t declared; /* frames of an MP4 track, or 0 */
+  int64_t delivered;
   int taken; /* samples of `frame` already delivered */
   int draining;
 };
@@ -125,7 +127,8 @@ static int open_format(mlx_audio_ffmpeg_decoder* d, char* error) {
   int code = avformat_open_input(&d->format, "", NULL, NULL);
   if (code < 0) {
     /* Not a format that we take: no message. */
-    if (code != AVERROR_INVALIDDATA && code != AVERROR(EINVAL)) {
+    if (code != AVERROR_INVALIDDATA && code != AVERROR(EINVAL) &&
+        code != AVERROR_EOF) {
       mlx_audio_ffmpeg_fail(error, "FFmpeg cannot open it", code);
     }
     return code;
@@ -185,6 +188,12 @@ static int next_frame(mlx_audio_ffmpeg_decoder* d) {
   for (;;) {
     int code = avcodec_receive_frame(d->codec, d->frame);
     if (code >= 0) {
+      /* MP4 ends within its last AAC frame; the rest is the encoder's. */
+      int64_t left = d->declared - d->delivered;
+      if (left > 0 && left < d->frame->nb_samples) {
+        d->frame->nb_samples = (int)left;
+      }
+      d->delivered += d->frame->nb_samples;
       if (d->frame->nb_samples > 0) {
         return 1;
       }
@@ -268,6 +277,9 @@ mlx_audio_ffmpeg_decoder* mlx_audio_ffmpeg_open_decoder(
   } else if (d->format->duration != AV_NOPTS_VALUE && d->format->duration > 0) {
     info->frames =
         av_rescale(d->format->duration, d->sample_rate, AV_TIME_BASE);
+  }
+  if (strncmp(info->container, "mov", 3) == 0 && info->frames > 0) {
+    d->declared = info->frames;
   }
   return d;
 }

@@ -9,7 +9,8 @@ std::vector<float> sine(int rate, double hz, double seconds) {
   std::vector<float> out(static_cast<size_t>(rate * seconds));
   for (size_t i = 0; i < out.size(); ++i) {
     out[i] = static_cast<float>(
-        0.5 * std::sin(2 * std::numbers::pi * hz * static_cast<double>(i) / rate));
+        0.5 *
+        std::sin(2 * std::numbers::pi * hz * static_cast<double>(i) / rate));
   }
   return out;
 }
@@ -43,11 +44,12 @@ TEST(Resampler, WhatTheTargetCannotHoldIsGone) {
 }
 
 TEST(Resampler, AnyCutGivesTheSameSamples) {
-  for (auto [from, to] : {std::pair{24000, 16000},
-                          {44100, 16000},
-                          {16000, 48000},
-                          {22050, 24000},
-                          {8000, 44100}}) {
+  for (auto [from, to] :
+       {std::pair{24000, 16000},
+        {44100, 16000},
+        {16000, 48000},
+        {22050, 24000},
+        {8000, 44100}}) {
     for (int channels : {1, 2}) {
       Audio in = noise(from, channels, 20011);
       Audio whole = resample(in, to);

@@ -82,7 +82,7 @@ TEST(FileSink, KeepsModeAndSymbolicLink) {
   write_audio(link, tones(8000, 1, 0.1));
   EXPECT_TRUE(std::filesystem::is_symlink(link));
   EXPECT_EQ(read_audio(real).frames(), 800u);
-  struct stat info {};
+  struct stat info{};
   ::stat(real.c_str(), &info);
   EXPECT_EQ(info.st_mode & 0777, 0640u);
 }

@@ -64,8 +64,9 @@ TEST(Spectrum, WindowsAndFrameCounts) {
 TEST(Spectrum, SineShowsInItsBin) {
   std::vector<float> sine(1600);
   for (size_t i = 0; i < sine.size(); ++i) {
-    sine[i] = std::sin(2 * std::numbers::pi_v<float> * 0.05F *
-                       static_cast<float>(i)); // bin 20 of 400
+    sine[i] = std::sin(
+        2 * std::numbers::pi_v<float> * 0.05F *
+        static_cast<float>(i)); // bin 20 of 400
   }
   auto power = power_spectrum(sine, {400, 160, {}, false});
   ASSERT_EQ(power.size(), 8 * 201u);
@@ -173,8 +174,8 @@ TEST(LogMelDistance, EqualsTheGoldensMeasure) {
   auto whole = log_mel_distance(a, b, 24000);
   EXPECT_NEAR(whole.mean_difference, 0.5060035975805994, 1e-6);
   EXPECT_NEAR(whole.correlation, 0.9197651760764074, 1e-6);
-  auto brief = log_mel_distance(
-      std::span(a).first(700), std::span(b).first(600), 24000);
+  auto brief =
+      log_mel_distance(std::span(a).first(700), std::span(b).first(600), 24000);
   EXPECT_NEAR(brief.mean_difference, 0.5502097377341989, 1e-6);
   EXPECT_NEAR(brief.correlation, 0.8882792034935963, 1e-6);
   auto same = log_mel_distance(a, a, 24000);
