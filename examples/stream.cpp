@@ -14,8 +14,7 @@ int main(int argc, char** argv) {
   }
   try {
     auto model = mlx_audio::load_speech_model("kokoro");
-    auto stream =
-        model->synthesize({.text = argv[1], .low_latency = true});
+    auto stream = model->synthesize({.text = argv[1], .low_latency = true});
     mlx_audio::AudioWriter writer(
         mlx_audio::stdout_sink(),
         {.format = mlx_audio::AudioFormat::pcm},
@@ -26,11 +25,10 @@ int main(int argc, char** argv) {
       writer.write(chunk->samples);
       writer.flush();
       for (const auto& word : chunk->words) {
-        std::fprintf(
-            stderr, "%6.2f %s\n", word.start, word.text.c_str());
+        std::fprintf(stderr, "%6.2f %s\n", word.start, word.text.c_str());
       }
-      seconds += static_cast<double>(chunk->samples.size()) /
-          chunk->sample_rate;
+      seconds +=
+          static_cast<double>(chunk->samples.size()) / chunk->sample_rate;
       if (seconds > 10) {
         stream->stop();
       }

@@ -36,8 +36,8 @@ std::string bash_script(const CLI::App& root) {
       << cases.str() << "    *) words=\"" << names << options_of(root)
       << "\" ;;\n"
       << "  esac\n"
-      << "  [ \"$COMP_CWORD\" -eq 1 ] && words=\"" << names
-      << options_of(root) << "\"\n"
+      << "  [ \"$COMP_CWORD\" -eq 1 ] && words=\"" << names << options_of(root)
+      << "\"\n"
       << "  COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
       << "}\n"
       << "complete -o default -F _mlx_audio mlx-audio\n";

@@ -1,5 +1,5 @@
-// mlx_audio.tts.generate: the flags of Python's mlx-audio 0.6.2, so that scripts
-// move over. Unlike it, this exits with an error's code.
+// mlx_audio.tts.generate: the flags of Python's mlx-audio 0.6.2, so that
+// scripts move over. Unlike it, this exits with an error's code.
 #include <iostream>
 #include <iterator>
 #include <memory>
@@ -27,8 +27,7 @@ struct Flags {
 void run(Flags& flags, const CLI::App& app) {
   TtsJob& job = flags.job;
   if (job.request.text.empty()) {
-    job.request.text.assign(
-        std::istreambuf_iterator<char>(std::cin), {});
+    job.request.text.assign(std::istreambuf_iterator<char>(std::cin), {});
   }
   for (const auto* option : app.get_options()) {
     if (option->count() > 0 && option->get_group() == "Other models") {
@@ -72,14 +71,29 @@ void add_reference_tts(CLI::App& app) {
   app.add_flag("--save", flags->save, "With --stream: write a file too");
   app.add_flag("--verbose", flags->verbose, "Show progress");
   for (const char* name :
-       {"--max_tokens",      "--prompt",      "--instruct",
-        "--exaggeration",    "--cfg_scale",   "--ddpm_steps",
-        "--gen_duration",    "--duration_multiplier",
-        "--steps",           "--stg_scale",   "--stg_block",
-        "--rescale_scale",   "--gender",      "--pitch",
-        "--ref_audio",       "--ref_text",    "--stt_model",
-        "--temperature",     "--sigma",       "--top_p",
-        "--top_k",           "--min_p",       "--repetition_penalty",
+       {"--max_tokens",
+        "--prompt",
+        "--instruct",
+        "--exaggeration",
+        "--cfg_scale",
+        "--ddpm_steps",
+        "--gen_duration",
+        "--duration_multiplier",
+        "--steps",
+        "--stg_scale",
+        "--stg_block",
+        "--rescale_scale",
+        "--gender",
+        "--pitch",
+        "--ref_audio",
+        "--ref_text",
+        "--stt_model",
+        "--temperature",
+        "--sigma",
+        "--top_p",
+        "--top_k",
+        "--min_p",
+        "--repetition_penalty",
         "--streaming_interval"}) {
     app.add_option(name, flags->unused)->group("Other models");
   }

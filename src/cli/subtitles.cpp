@@ -49,8 +49,7 @@ std::string words_to_srt(const std::vector<WordTime>& words) {
   for (size_t from = 0; from < words.size();) {
     std::string line = words[from].text;
     size_t to = from + 1;
-    while (to < words.size() &&
-           words[to].start - words[to - 1].end < pause &&
+    while (to < words.size() && words[to].start - words[to - 1].end < pause &&
            line.size() + 1 + words[to].text.size() <= line_length) {
       line += " " + words[to++].text;
     }

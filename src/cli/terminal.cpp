@@ -16,8 +16,7 @@ Progress::~Progress() {
 
 void Progress::show(double fraction, const std::string& note) {
   auto now = std::chrono::steady_clock::now();
-  if (!terminal_ ||
-      (drawn_ && now - last_ < std::chrono::milliseconds(100))) {
+  if (!terminal_ || (drawn_ && now - last_ < std::chrono::milliseconds(100))) {
     return;
   }
   last_ = now;

@@ -37,7 +37,8 @@ std::string read_all(std::istream& in, const std::string& name) {
 std::string read_text_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file || fs::is_directory(path)) {
-    throw Error(ErrorKind::not_found, "cannot read the text file '" + path + "'");
+    throw Error(
+        ErrorKind::not_found, "cannot read the text file '" + path + "'");
   }
   return read_all(file, "'" + path + "'");
 }
@@ -109,9 +110,8 @@ void run(Flags& flags, bool seeded) {
           "both a text and --file '" + flags.file + "' are given",
           "give one of them");
     }
-    job.request.text =
-        flags.file == "-" ? read_all(std::cin, "standard input")
-                          : read_text_file(flags.file);
+    job.request.text = flags.file == "-" ? read_all(std::cin, "standard input")
+                                         : read_text_file(flags.file);
   } else if (flags.text.empty() || flags.text == "-") {
     if (isatty(STDIN_FILENO) == 1) {
       std::cerr << "Reading text until Ctrl-D.\n";
@@ -145,8 +145,7 @@ void add_tts_command(CLI::App& app) {
   tts->add_option(
       "text", flags->text, "What to say; '-' or nothing: standard input");
   tts->add_option("-f,--file", flags->file, "Read the text from a file");
-  tts->add_option(
-         "-m,--model", job.model, "Folder, short name or repository")
+  tts->add_option("-m,--model", job.model, "Folder, short name or repository")
       ->capture_default_str();
   tts->add_option(
       "-v,--voice",
@@ -158,8 +157,7 @@ void add_tts_command(CLI::App& app) {
       "en-us en-gb es fr hi it pt-br ja zh; default: the voice's");
   tts->add_option("-s,--speed", job.request.speed, "Rate, 0.5 to 2")
       ->capture_default_str();
-  auto* seed = tts->add_option(
-      "--seed", flags->seed, "Same seed, same audio");
+  auto* seed = tts->add_option("--seed", flags->seed, "Same seed, same audio");
   tts->add_option(
       "-o,--output",
       job.output,
@@ -180,7 +178,9 @@ void add_tts_command(CLI::App& app) {
   tts->add_flag("--json", job.json, "End with one line of JSON");
   tts->add_flag("--quiet", job.quiet, "No progress");
   tts->add_option(
-      "--dtype", job.load.dtype, "float32 bfloat16 float16; default: as stored");
+      "--dtype",
+      job.load.dtype,
+      "float32 bfloat16 float16; default: as stored");
   tts->add_option(
       "--revision", job.load.revision, "Branch, tag or commit of a repository");
   tts->add_flag("--list-voices", flags->list_voices, "Show voices and stop");

@@ -36,8 +36,7 @@ class Output {
       if (error) {
         throw Error(
             ErrorKind::io,
-            "cannot make the folder '" + job.output +
-                "': " + error.message());
+            "cannot make the folder '" + job.output + "': " + error.message());
       }
     } else {
       auto sink = job.output == "-" ? stdout_sink() : file_sink(job.output);
@@ -136,8 +135,7 @@ void run_tts(const TtsJob& job) {
         audio_seconds / std::max(processing_seconds, 1e-9));
     if (!job.quiet) {
       progress.show(
-          static_cast<double>(chunk->text_end) / job.request.text.size(),
-          note);
+          static_cast<double>(chunk->text_end) / job.request.text.size(), note);
     }
     step = Stopwatch();
   }

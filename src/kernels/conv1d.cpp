@@ -1,6 +1,7 @@
 #include "kernels/conv1d.h"
 
 #include <string>
+#include <vector>
 
 #include "kernels/conv1d_cpu.h"
 #include "kernels/cpu_op.h"
@@ -58,27 +59,63 @@ void check(
   }
 }
 
-bool has_cpu_kernel(const Conv1dWeight& w, int groups) {
-  bool depthwise = w.weight.shape(2) == 1 && w.weight.shape(0) == groups;
+bool has_cpu_kernel(const mx::Shape& shape, int groups) {
+  bool depthwise = shape[2] == 1 && shape[0] == groups;
   return use_cpu_kernels() && (groups == 1 || depthwise);
+}
+
+mx::array fold_weight_norm(const mx::array& v, const mx::array& g) {
+  auto f = mx::astype(v, mx::float32);
+  auto norm = mx::sqrt(mx::sum(mx::square(f), {1, 2}, true));
+  auto scale = mx::where(
+      mx::greater(norm, mx::array(0.0f)),
+      mx::astype(g, mx::float32) / norm,
+      mx::array(0.0f));
+  return mx::astype(f * scale, v.dtype());
+}
+
+// Our axes [out, kernel, in / groups] out of the checkpoint's.
+std::vector<int> axes_of(ConvLayout layout, bool transposed, int groups) {
+  if (layout == ConvLayout::mlx) {
+    return {0, 1, 2};
+  }
+  return transposed && groups == 1 ? std::vector<int>{1, 2, 0}
+                                   : std::vector<int>{0, 2, 1};
+}
+
+// On a device without a kernel of ours: folded and transposed by MLX.
+Conv1dWeight load_mlx(
+    const StoredConv1dWeight& stored,
+    const std::vector<int>& axes) {
+  auto w = stored.gain ? fold_weight_norm(stored.values, *stored.gain)
+                       : stored.values;
+  w = mx::contiguous(mx::transpose(w, axes));
+  mx::eval(w);
+  return {.weight = w, .bias = stored.bias};
 }
 
 } // namespace
 
-void prepare_conv1d(Conv1dWeight& weight, const Conv1dOptions& options) {
-  if (has_cpu_kernel(weight, options.groups)) {
-    pack_conv1d_cpu(weight, options);
-    release_after_packing(weight);
+Conv1dWeight load_conv1d(
+    const StoredConv1dWeight& stored,
+    const Conv1dOptions& options) {
+  auto axes = axes_of(stored.layout, false, options.groups);
+  auto shape = mx::transpose(stored.values, axes).shape();
+  if (has_cpu_kernel(shape, options.groups)) {
+    return load_conv1d_cpu(stored, axes, options);
   }
+  return load_mlx(stored, axes);
 }
 
-void prepare_conv_transpose1d(
-    Conv1dWeight& weight,
+Conv1dWeight load_conv_transpose1d(
+    const StoredConv1dWeight& stored,
     const ConvTranspose1dOptions& options) {
-  if (has_cpu_kernel(weight, options.groups)) {
-    pack_conv_transpose1d_cpu(weight, options);
-    release_after_packing(weight);
+  auto axes = axes_of(stored.layout, true, options.groups);
+  auto shape = mx::transpose(stored.values, axes).shape();
+  if (has_cpu_kernel(shape, options.groups)) {
+    return load_conv_transpose1d_cpu(stored, axes, options);
   }
+  return load_mlx(stored, axes);
 }
 
 mx::array conv1d(
@@ -87,7 +124,7 @@ mx::array conv1d(
     const Conv1dOptions& options /* = {} */,
     const std::optional<mx::array>& residual /* = std::nullopt */) {
   check("conv1d", x, weight, options.groups);
-  if (has_cpu_kernel(weight, options.groups)) {
+  if (has_cpu_kernel(weight.weight.shape(), options.groups)) {
     return conv1d_cpu(x, weight, options, residual);
   }
   return conv1d_mlx(x, weight, options, residual);
@@ -98,7 +135,7 @@ mx::array conv_transpose1d(
     const Conv1dWeight& weight,
     const ConvTranspose1dOptions& options /* = {} */) {
   check("conv_transpose1d", x, weight, options.groups);
-  if (has_cpu_kernel(weight, options.groups)) {
+  if (has_cpu_kernel(weight.weight.shape(), options.groups)) {
     return conv_transpose1d_cpu(x, weight, options);
   }
   return conv_transpose1d_mlx(x, weight, options);

@@ -25,11 +25,24 @@ class PackedConv1d; // a backend's own form of the weights
 struct Conv1dWeight {
   mx::array weight; // [out, kernel, in / groups]
   std::optional<mx::array> bias = {}; // [out]
-  /// What the checkpoint stores, if `weight` was widened since (by weight norm):
-  /// less than f32 lets a backend pack to 16 bits.
-  std::optional<mx::Dtype> storage = {};
   std::shared_ptr<std::shared_ptr<const PackedConv1d>> packed =
       std::make_shared<std::shared_ptr<const PackedConv1d>>();
+};
+
+/// How a checkpoint stores convolution weights.
+enum class ConvLayout {
+  torch, ///< [out, in / groups, kernel]; transposed: [in, out / groups, kernel]
+  mlx, ///< [out, kernel, in / groups] for both
+};
+
+/// Weights as a checkpoint stores them.
+struct StoredConv1dWeight {
+  mx::array values;
+  /// Weight norm's g (Salimans & Kingma 2016), one a row of the first axis: the
+  /// weight is g v / |v| over the other axes, 0 where v is 0.
+  std::optional<mx::array> gain = {};
+  std::optional<mx::array> bias = {}; // [out]
+  ConvLayout layout = ConvLayout::torch;
 };
 
 /// x [batch, time, in] -> [batch, time', out] in x's dtype, plus `residual` of
@@ -42,9 +55,12 @@ mx::array conv1d(
     const Conv1dOptions& options = {},
     const std::optional<mx::array>& residual = std::nullopt);
 
-/// Does now what the first call would do, and frees `weight` where a backend
-/// keeps its own form: the calls after that must run on the same device.
-void prepare_conv1d(Conv1dWeight& weight, const Conv1dOptions& options);
+/// Folds weight norm and puts weights into the form that the device's kernel
+/// reads, once. Where that is a form of the kernel's own, the result's `weight`
+/// keeps its shape only, and calls must run on the same device.
+Conv1dWeight load_conv1d(
+    const StoredConv1dWeight& stored,
+    const Conv1dOptions& options);
 
 struct ConvTranspose1dOptions {
   int stride = 1;
@@ -53,8 +69,8 @@ struct ConvTranspose1dOptions {
   int groups = 1; ///< 1, or in == out == groups (depthwise)
 };
 
-void prepare_conv_transpose1d(
-    Conv1dWeight& weight,
+Conv1dWeight load_conv_transpose1d(
+    const StoredConv1dWeight& stored,
     const ConvTranspose1dOptions& options);
 
 /// x [batch, time, in], weight [out, kernel, in / groups] -> [batch, time',

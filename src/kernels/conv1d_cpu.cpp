@@ -6,20 +6,10 @@
 #include <memory>
 #include <vector>
 
-#include "kernels/conv1d_direct.h"
-#include "kernels/conv1d_fft.h"
+#include "kernels/conv1d_pack.h"
 #include "kernels/cpu_op.h"
 
 namespace mlx_audio::kernels {
-
-class PackedConv1d {
- public:
-  std::vector<float> bias; // [out], zeros if the layer has none
-  // One of:
-  std::unique_ptr<FftConv1dWeight> fft;
-  std::unique_ptr<DirectConv1dWeight> direct;
-  std::vector<float> depthwise; // [kernel, channels]
-};
 
 namespace {
 
@@ -45,12 +35,6 @@ Shape shape_of(
 
 mx::array as_f32(const mx::array& a) {
   return mx::contiguous(mx::astype(a, mx::float32));
-}
-
-std::vector<float> values_of(const mx::array& a) {
-  auto f = as_f32(a);
-  mx::eval(f);
-  return {f.data<float>(), f.data<float>() + f.size()};
 }
 
 // Rows [time_out, out] filled with residual (or zeros) plus bias.
@@ -111,71 +95,6 @@ void depthwise_conv(
   }
 }
 
-std::vector<float> bias_of(const Conv1dWeight& weight) {
-  return weight.bias ? values_of(*weight.bias)
-                     : std::vector<float>(weight.weight.shape(0), 0.0f);
-}
-
-// Weights [out, kernel, in] in the form that suits their shape.
-std::shared_ptr<PackedConv1d> pack(
-    const mx::array& weight,
-    std::vector<float> bias,
-    int stride,
-    bool half) {
-  auto w = as_f32(weight);
-  mx::eval(w);
-  int out = w.shape(0);
-  int kernel = w.shape(1);
-  int in = w.shape(2);
-  auto packed = std::make_shared<PackedConv1d>();
-  packed->bias = std::move(bias);
-  if (stride == 1 && FftConv1dWeight::worthwhile(in, out, kernel)) {
-    packed->fft = std::make_unique<FftConv1dWeight>(
-        w.data<float>(), out, kernel, in, half);
-  } else {
-    packed->direct = std::make_unique<DirectConv1dWeight>(
-        w.data<float>(), out, kernel, in, half);
-  }
-  return packed;
-}
-
-// depthwise: [channels, kernel, 1] -> [kernel, channels]
-std::shared_ptr<PackedConv1d> pack_depthwise(const Conv1dWeight& weight) {
-  auto packed = std::make_shared<PackedConv1d>();
-  packed->bias = bias_of(weight);
-  packed->depthwise = values_of(mx::transpose(weight.weight, {2, 1, 0}));
-  return packed;
-}
-
-bool half_is_enough(const Conv1dWeight& weight) {
-  return weight.storage.value_or(weight.weight.dtype()) != mx::float32;
-}
-
-// A transposed convolution's weight [out, kernel, in] as that of the plain
-// convolution whose rows hold `stride` samples each: output sample
-// t stride + p is a convolution of ceil(kernel / stride) taps for each phase p.
-mx::array phases_of(const mx::array& weight, int stride) {
-  int out = weight.shape(0);
-  int kernel = weight.shape(1);
-  int in = weight.shape(2);
-  int taps = (kernel + stride - 1) / stride;
-  auto w = mx::pad(
-      mx::astype(weight, mx::float32),
-      {{0, 0}, {0, taps * stride - kernel}, {0, 0}});
-  w = mx::reshape(w, {out, taps, stride, in});
-  w = mx::slice(
-      w, {0, taps - 1, 0, 0}, {out, -taps - 1, stride, in}, {1, -1, 1, 1});
-  return mx::reshape(
-      mx::transpose(w, {2, 0, 1, 3}), {stride * out, taps, in});
-}
-
-void release(Conv1dWeight& weight) {
-  // Its shape stays; a use of the values would show as NaN.
-  weight.weight = mx::broadcast_to(
-      mx::array(std::numeric_limits<float>::quiet_NaN()),
-      weight.weight.shape());
-}
-
 mx::array run_conv1d(
     const mx::array& x,
     const std::shared_ptr<const PackedConv1d>& pack,
@@ -188,8 +107,8 @@ mx::array run_conv1d(
     inputs.push_back(as_f32(*residual));
   }
   int batch = x.shape(0);
-  double flops = 2.0 * batch * s.time_out * s.out * s.kernel *
-      (depthwise ? 1 : s.in);
+  double flops =
+      2.0 * batch * s.time_out * s.out * s.kernel * (depthwise ? 1 : s.in);
   double bytes = 4.0 * batch *
       (static_cast<double>(s.time) * s.in +
        static_cast<double>(s.time_out) * s.out * (residual ? 2 : 1));
@@ -274,43 +193,53 @@ mx::array depthwise_transpose(
       {2.0 * batch * time * kernel * static_cast<double>(channels), 0});
 }
 
+std::shared_ptr<const PackedConv1d> packed_conv1d(
+    const Conv1dWeight& weight,
+    const Conv1dOptions& options) {
+  if (!*weight.packed) {
+    *weight.packed = pack_conv1d(
+        {.values = weight.weight, .bias = weight.bias}, {0, 1, 2}, options);
+  }
+  return *weight.packed;
+}
+
+std::shared_ptr<const PackedConv1d> packed_conv_transpose1d(
+    const Conv1dWeight& weight,
+    const ConvTranspose1dOptions& options) {
+  if (!*weight.packed) {
+    *weight.packed = pack_conv_transpose1d(
+        {.values = weight.weight, .bias = weight.bias}, {0, 1, 2}, options);
+  }
+  return *weight.packed;
+}
+
+// Only the shape; a use of the values would show as NaN.
+Conv1dWeight shape_only(
+    const StoredConv1dWeight& stored,
+    const std::vector<int>& axes,
+    std::shared_ptr<const PackedConv1d> packed) {
+  Conv1dWeight weight{
+      .weight = mx::broadcast_to(
+          mx::array(std::numeric_limits<float>::quiet_NaN()),
+          mx::transpose(stored.values, axes).shape())};
+  *weight.packed = std::move(packed);
+  return weight;
+}
+
 } // namespace
 
-void pack_conv1d_cpu(const Conv1dWeight& weight, const Conv1dOptions& o) {
-  if (!*weight.packed) {
-    *weight.packed = o.groups > 1
-        ? pack_depthwise(weight)
-        : pack(
-              weight.weight, bias_of(weight), o.stride, half_is_enough(weight));
-  }
+Conv1dWeight load_conv1d_cpu(
+    const StoredConv1dWeight& stored,
+    const std::vector<int>& axes,
+    const Conv1dOptions& options) {
+  return shape_only(stored, axes, pack_conv1d(stored, axes, options));
 }
 
-void pack_conv_transpose1d_cpu(
-    const Conv1dWeight& weight,
-    const ConvTranspose1dOptions& o) {
-  if (*weight.packed) {
-    return;
-  }
-  if (o.groups > 1) {
-    *weight.packed = pack_depthwise(weight);
-    return;
-  }
-  auto bias = bias_of(weight);
-  std::vector<float> repeated; // one for each phase
-  for (int p = 0; p < o.stride; ++p) {
-    repeated.insert(repeated.end(), bias.begin(), bias.end());
-  }
-  *weight.packed = pack(
-      phases_of(weight.weight, o.stride),
-      std::move(repeated),
-      1,
-      half_is_enough(weight));
-}
-
-void release_after_packing(Conv1dWeight& weight) {
-  if (*weight.packed) {
-    release(weight);
-  }
+Conv1dWeight load_conv_transpose1d_cpu(
+    const StoredConv1dWeight& stored,
+    const std::vector<int>& axes,
+    const ConvTranspose1dOptions& options) {
+  return shape_only(stored, axes, pack_conv_transpose1d(stored, axes, options));
 }
 
 mx::array conv1d_cpu(
@@ -318,23 +247,21 @@ mx::array conv1d_cpu(
     const Conv1dWeight& weight,
     const Conv1dOptions& o,
     const std::optional<mx::array>& residual) {
-  pack_conv1d_cpu(weight, o);
   return run_conv1d(
-      x, *weight.packed, shape_of(x, weight.weight, o), o, residual);
+      x, packed_conv1d(weight, o), shape_of(x, weight.weight, o), o, residual);
 }
 
 mx::array conv_transpose1d_cpu(
     const mx::array& x,
     const Conv1dWeight& weight,
     const ConvTranspose1dOptions& o) {
-  pack_conv_transpose1d_cpu(weight, o);
+  auto pack = packed_conv_transpose1d(weight, o);
   int kernel = weight.weight.shape(1);
   int time_out =
       (x.shape(1) - 1) * o.stride - 2 * o.padding + kernel + o.output_padding;
   if (o.groups > 1) {
     return mx::astype(
-        depthwise_transpose(x, *weight.packed, kernel, o, time_out),
-        x.dtype());
+        depthwise_transpose(x, pack, kernel, o, time_out), x.dtype());
   }
   int out = weight.weight.shape(0);
   int batch = x.shape(0);
@@ -344,7 +271,7 @@ mx::array conv_transpose1d_cpu(
       .pad_right = taps - 1 + (o.output_padding > 0 ? 1 : 0)};
   Shape s{x.shape(1), x.shape(2), taps, o.stride * out, 0};
   s.time_out = s.time + plain.pad_left + plain.pad_right - taps + 1;
-  auto y = run_conv1d(x, *weight.packed, s, plain, std::nullopt);
+  auto y = run_conv1d(x, pack, s, plain, std::nullopt);
   y = mx::reshape(y, {batch, s.time_out * o.stride, out});
   return mx::slice(y, {0, o.padding, 0}, {batch, o.padding + time_out, out});
 }

@@ -2,18 +2,21 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "kernels/conv1d.h"
 
 namespace mlx_audio::kernels {
 
-/// Packs weights into the form that the kernels read, if they are not yet.
-void pack_conv1d_cpu(const Conv1dWeight& weight, const Conv1dOptions& options);
-void pack_conv_transpose1d_cpu(
-    const Conv1dWeight& weight,
+/// `axes` brings the stored axes into our order [out, kernel, in / groups].
+Conv1dWeight load_conv1d_cpu(
+    const StoredConv1dWeight& stored,
+    const std::vector<int>& axes,
+    const Conv1dOptions& options);
+Conv1dWeight load_conv_transpose1d_cpu(
+    const StoredConv1dWeight& stored,
+    const std::vector<int>& axes,
     const ConvTranspose1dOptions& options);
-/// Frees the original once it is packed.
-void release_after_packing(Conv1dWeight& weight);
 
 /// Chooses among Fourier, matrix-product and depthwise convolution by shape.
 mx::array conv1d_cpu(

@@ -109,7 +109,7 @@ namespace mlx_audio::kernels {
 HWY_EXPORT(convolve_direct);
 
 DirectConv1dWeight::DirectConv1dWeight(
-    const float* weight,
+    const PanelSource& source,
     int out_,
     int kernel_,
     int in_,
@@ -117,20 +117,15 @@ DirectConv1dWeight::DirectConv1dWeight(
     : in(in_), out(out_), kernel(kernel_), joined(kernel_ > 1 && in_ < 64) {
   panels = joined ? Panels(1, kernel * in, out, half)
                   : Panels(kernel, in, out, half);
-  const int width = panel_width();
-#pragma omp parallel for
-  for (int first = 0; first < out; first += width) { // a panel a thread
-    for (int o = first; o < std::min(first + width, out); ++o) {
-      const float* row = weight + static_cast<size_t>(o) * kernel * in;
-      for (int j = 0; j < kernel; ++j) {
-        for (int i = 0; i < in; ++i) {
-          float value = row[static_cast<size_t>(j) * in + i];
-          if (joined) {
-            panels.set(0, j * in + i, o, value);
-          } else {
-            panels.set(j, i, o, value);
-          }
-        }
+  const size_t width = panels.width();
+#pragma omp parallel
+  {
+    std::vector<float> block(kernel * in * width);
+#pragma omp for schedule(dynamic)
+    for (int panel = 0; panel < panels.count(); ++panel) {
+      source(panel * panels.width(), block.data());
+      for (int j = 0; j < (joined ? 1 : kernel); ++j) {
+        panels.set(j, panel, block.data() + j * in * width);
       }
     }
   }

@@ -7,9 +7,8 @@
 namespace mlx_audio::kernels {
 
 struct DirectConv1dWeight {
-  /// @param weight [out, kernel, in]
   DirectConv1dWeight(
-      const float* weight,
+      const PanelSource& source,
       int out,
       int kernel,
       int in,
@@ -24,8 +23,8 @@ struct DirectConv1dWeight {
   bool joined;
 };
 
-/// y [time_out, out] += convolution of x [.., in], which has room for every tap:
-/// tap j of output t is x[t stride + j dilation].
+/// y [time_out, out] += convolution of x [.., in], which has room for every
+/// tap: tap j of output t is x[t stride + j dilation].
 void direct_conv1d(
     const DirectConv1dWeight& weight,
     const float* x,

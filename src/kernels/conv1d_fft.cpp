@@ -7,7 +7,6 @@
 
 #include <omp.h>
 
-
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -389,7 +388,7 @@ bool FftConv1dWeight::worthwhile(int in, int out, int kernel) {
 }
 
 FftConv1dWeight::FftConv1dWeight(
-    const float* weight,
+    const PanelSource& source,
     int out_,
     int kernel_,
     int in_,
@@ -408,34 +407,42 @@ FftConv1dWeight::FftConv1dWeight(
       sine[f * kernel + j] = static_cast<float>(std::sin(angle) / size);
     }
   }
-  const int width = panel_width();
-#pragma omp parallel for
-  for (int first = 0; first < out; first += width) { // a panel a thread
-    std::vector<float> re(in);
-    std::vector<float> im(in);
-    for (int o = first; o < first + width; ++o) {
-      const float* taps = weight + static_cast<size_t>(o) * kernel * in;
+  const size_t rows = static_cast<size_t>(in) * panels.width();
+#pragma omp parallel
+  {
+    std::vector<float> block(kernel * rows);
+    std::vector<float> re(rows);
+    std::vector<float> im(rows);
+    std::vector<float> mixed(rows);
+#pragma omp for schedule(dynamic)
+    for (int panel = 0; panel < panels.count(); ++panel) {
+      source(panel * panels.width(), block.data());
       for (int f = 0; f < bins; ++f) {
         std::fill(re.begin(), re.end(), 0.0f);
         std::fill(im.begin(), im.end(), 0.0f);
         for (int j = 0; j < kernel; ++j) {
-          const float* tap = taps + static_cast<size_t>(j) * in;
-          float c = cosine[f * kernel + j];
-          float s = sine[f * kernel + j];
-          for (int i = 0; i < in; ++i) {
+          const float* tap = block.data() + j * rows;
+          const float c = cosine[f * kernel + j];
+          const float s = sine[f * kernel + j];
+#pragma omp simd
+          for (size_t i = 0; i < rows; ++i) {
             re[i] += tap[i] * c;
             im[i] += tap[i] * s;
           }
         }
-        for (int i = 0; i < in; ++i) {
-          if (f == 0 || f == size / 2) {
-            panels.set(f == 0 ? 0 : 1, i, o, re[i]);
-          } else {
-            panels.set(3 * f - 1, i, o, re[i]);
-            panels.set(3 * f, i, o, im[i] - re[i]);
-            panels.set(3 * f + 1, i, o, re[i] + im[i]);
-          }
+        if (f == 0 || f == size / 2) {
+          panels.set(f == 0 ? 0 : 1, panel, re.data());
+          continue;
         }
+        panels.set(3 * f - 1, panel, re.data());
+        for (size_t i = 0; i < rows; ++i) {
+          mixed[i] = im[i] - re[i];
+        }
+        panels.set(3 * f, panel, mixed.data());
+        for (size_t i = 0; i < rows; ++i) {
+          mixed[i] = re[i] + im[i];
+        }
+        panels.set(3 * f + 1, panel, mixed.data());
       }
     }
   }

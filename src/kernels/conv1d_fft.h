@@ -16,9 +16,8 @@ namespace mlx_audio::kernels {
 /// The transformed weights, packed for the matrix products.
 class FftConv1dWeight {
  public:
-  /// @param weight [out, kernel, in]
   FftConv1dWeight(
-      const float* weight,
+      const PanelSource& source,
       int out,
       int kernel,
       int in,

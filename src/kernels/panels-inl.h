@@ -79,15 +79,30 @@ void product(
     int r = 0;
     for (; r + 6 <= rows; r += 6) {
       tile<6, accumulate>(
-          a + r * a_stride, a_stride, panel, depth, to + r * c_stride, c_stride);
+          a + r * a_stride,
+          a_stride,
+          panel,
+          depth,
+          to + r * c_stride,
+          c_stride);
     }
     for (; r + 3 <= rows; r += 3) {
       tile<3, accumulate>(
-          a + r * a_stride, a_stride, panel, depth, to + r * c_stride, c_stride);
+          a + r * a_stride,
+          a_stride,
+          panel,
+          depth,
+          to + r * c_stride,
+          c_stride);
     }
     for (; r < rows; ++r) {
       tile<1, accumulate>(
-          a + r * a_stride, a_stride, panel, depth, to + r * c_stride, c_stride);
+          a + r * a_stride,
+          a_stride,
+          panel,
+          depth,
+          to + r * c_stride,
+          c_stride);
     }
   }
 }

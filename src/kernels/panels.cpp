@@ -3,7 +3,6 @@
 #include <cstring>
 
 #include "kernels/simd.h"
-#include "mlx/types/half_types.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/panels.cpp"
@@ -18,6 +17,18 @@ int panel_width() {
       2 * hwy::HWY_NAMESPACE::Lanes(hwy::HWY_NAMESPACE::ScalableTag<float>()));
 }
 
+void to_halves(const float* from, uint16_t* to, size_t count) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::ScalableTag<float> d;
+  const hn::Rebind<hwy::float16_t, decltype(d)> dh;
+  for (size_t i = 0; i < count; i += hn::Lanes(d)) {
+    hn::StoreU(
+        hn::DemoteTo(dh, hn::LoadU(d, from + i)),
+        dh,
+        reinterpret_cast<hwy::float16_t*>(to + i));
+  }
+}
+
 } // namespace mlx_audio::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -25,6 +36,7 @@ HWY_AFTER_NAMESPACE();
 namespace mlx_audio::kernels {
 
 HWY_EXPORT(panel_width);
+HWY_EXPORT(to_halves);
 
 int panel_width() {
   return HWY_DYNAMIC_DISPATCH(panel_width)();
@@ -36,19 +48,19 @@ Panels::Panels(int count, int depth, int out, bool half)
   size_t size = count * matrix_stride();
   if (half) {
     halves_ = hwy::AllocateAligned<uint16_t>(size);
-    std::memset(halves_.get(), 0, size * sizeof(uint16_t));
   } else {
     floats_ = hwy::AllocateAligned<float>(size);
-    std::memset(floats_.get(), 0, size * sizeof(float));
   }
 }
 
-uint16_t Panels::to_f16(float value) {
-  mlx::core::float16_t f16 = value;
-  uint16_t bits = 0;
-  static_assert(sizeof(f16) == sizeof(bits));
-  std::memcpy(&bits, &f16, sizeof(bits));
-  return bits;
+void Panels::set(int matrix, int panel, const float* rows) {
+  size_t size = static_cast<size_t>(depth_) * width_;
+  size_t at = matrix * matrix_stride() + panel * size;
+  if (half_) {
+    HWY_DYNAMIC_DISPATCH(to_halves)(rows, halves_.get() + at, size);
+  } else {
+    std::memcpy(floats_.get() + at, rows, size * sizeof(float));
+  }
 }
 
 } // namespace mlx_audio::kernels

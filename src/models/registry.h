@@ -1,4 +1,5 @@
-// Which architecture a checkpoint is. A new model adds one line to registry.cpp.
+// Which architecture a checkpoint is. A new model adds one line to
+// registry.cpp.
 #pragma once
 
 #include <memory>
@@ -14,9 +15,8 @@ struct SpeechArchitecture {
   const char* name;
   /// Whether config.json is one of this architecture.
   bool (*matches)(const nlohmann::json& config);
-  std::unique_ptr<SpeechModel> (*load)(
-      const std::string& folder,
-      const LoadOptions& options);
+  std::unique_ptr<SpeechModel> (
+      *load)(const std::string& folder, const LoadOptions& options);
 };
 
 /// The architecture of the checkpoint in `folder`.

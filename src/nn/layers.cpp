@@ -1,6 +1,4 @@
 #include "nn/layers.h"
-
-#include "kernels/cpu_op.h"
 #include "mlx_audio/error.h"
 
 namespace mlx_audio::nn {
@@ -31,71 +29,31 @@ take_matrix(Weights& weights, const std::string& path, int rows, int columns) {
       .bits = bits};
 }
 
-// A convolution's weight in the checkpoint's layout, weight norm folded to f32,
-// and what the checkpoint stores.
-struct ConvTensor {
-  mx::array weight;
-  mx::Dtype storage;
-};
-
-ConvTensor take_conv(
-    Weights& weights,
-    const std::string& path,
-    const mx::Shape& shape) {
-  if (!weights.has(path + ".weight_v")) {
-    auto w = weights.take(path + ".weight", shape);
-    return {w, w.dtype()};
-  }
-  auto v = weights.take(path + ".weight_v", shape);
-  auto g = weights.take(path + ".weight_g", {shape[0], 1, 1});
-  return {fold_weight_norm(g, v), v.dtype()};
-}
-
-// `torch_shape` and the permutation of its axes that gives ours.
-kernels::Conv1dWeight take_conv_weight(
+// Weights of a convolution as stored, of `torch_shape` in torch's layout.
+kernels::StoredConv1dWeight take_conv(
     Weights& weights,
     const std::string& path,
     ConvLayout layout,
-    const mx::Shape& torch_shape,
-    const std::vector<int>& axes,
+    const mx::Shape& shape,
     int out) {
-  mx::Shape shape = torch_shape;
-  if (layout == ConvLayout::mlx) {
-    for (size_t i = 0; i < axes.size(); ++i) {
-      shape[i] = torch_shape[axes[i]];
-    }
-  }
-  auto [weight, storage] = take_conv(weights, path, shape);
-  if (layout == ConvLayout::torch) {
-    weight = mx::contiguous(mx::transpose(weight, axes));
-  }
-  if (!kernels::use_cpu_kernels()) {
-    weight = mx::astype(weight, storage);
-  }
-  return {
-      .weight = weight,
+  bool normed = weights.has(path + ".weight_v");
+  kernels::StoredConv1dWeight stored{
+      .values = weights.take(path + (normed ? ".weight_v" : ".weight"), shape),
       .bias = weights.take_optional(path + ".bias", {out}),
-      .storage = storage};
+      .layout = layout};
+  if (normed) {
+    stored.gain = weights.take(path + ".weight_g", {shape[0], 1, 1});
+  }
+  return stored;
 }
 
-// The checkpoint's tensors are not needed once a backend holds its own form.
+// The checkpoint's tensor is not needed once a kernel holds its own form.
 void release_conv(Weights& weights, const std::string& path) {
-  for (const char* name : {".weight", ".weight_v"}) {
-    weights.release(path + name);
-  }
+  weights.release(path + ".weight");
+  weights.release(path + ".weight_v");
 }
 
 } // namespace
-
-mx::array fold_weight_norm(const mx::array& g, const mx::array& v) {
-  auto f = mx::astype(v, mx::float32);
-  auto norm = mx::sqrt(mx::sum(mx::square(f), {1, 2}, true));
-  auto scale = mx::where(
-      mx::greater(norm, mx::array(0.0f)),
-      mx::astype(g, mx::float32) / norm,
-      mx::array(0.0f));
-  return f * scale;
-}
 
 Linear::Linear(Weights& weights, const std::string& path, int in, int out)
     : weight_(take_matrix(weights, path, out, in)) {
@@ -143,15 +101,15 @@ Conv1d::Conv1d(
     int out,
     int kernel,
     kernels::Conv1dOptions options /* = {} */)
-    : weight_(take_conv_weight(
-          weights,
-          path,
-          layout,
-          {out, in / options.groups, kernel},
-          {0, 2, 1},
-          out)),
+    : weight_([&] {
+        int width = in / options.groups;
+        auto shape = layout == ConvLayout::torch
+            ? mx::Shape{out, width, kernel}
+            : mx::Shape{out, kernel, width};
+        return kernels::load_conv1d(
+            take_conv(weights, path, layout, shape, out), options);
+      }()),
       options_(options) {
-  kernels::prepare_conv1d(weight_, options_);
   release_conv(weights, path);
 }
 
@@ -163,17 +121,14 @@ ConvTranspose1d::ConvTranspose1d(
     int out,
     int kernel,
     kernels::ConvTranspose1dOptions options)
-    : weight_(take_conv_weight(
-          weights,
-          path,
-          layout,
-          // torch: [in, out / groups, kernel]; depthwise has in == groups.
-          {in, out / options.groups, kernel},
-          options.groups == 1 ? std::vector<int>{1, 2, 0}
-                              : std::vector<int>{0, 2, 1},
-          out)),
+    : weight_([&] {
+        auto shape = layout == ConvLayout::torch
+            ? mx::Shape{in, out / options.groups, kernel}
+            : mx::Shape{out, kernel, in / options.groups};
+        return kernels::load_conv_transpose1d(
+            take_conv(weights, path, layout, shape, out), options);
+      }()),
       options_(options) {
-  kernels::prepare_conv_transpose1d(weight_, options_);
   release_conv(weights, path);
 }
 

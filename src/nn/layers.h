@@ -14,6 +14,7 @@
 namespace mlx_audio::nn {
 
 using kernels::Activation;
+using kernels::ConvLayout;
 
 /// `path.weight` [out, in] (float or affine-quantized) and `path.bias` [out] if
 /// the checkpoint has it.
@@ -73,14 +74,8 @@ class LayerNorm {
   float eps_;
 };
 
-/// How a checkpoint stores convolution weights.
-enum class ConvLayout {
-  torch, ///< [out, in / groups, kernel]; transposed: [in, out / groups, kernel]
-  mlx, ///< [out, kernel, in / groups] for both
-};
-
 /// `path.weight`, or weight norm's `path.weight_v` and `path.weight_g` (folded
-/// here once), with `path.bias` if the checkpoint has it.
+/// once), with `path.bias` if the checkpoint has it.
 class Conv1d {
  public:
   Conv1d(
@@ -141,9 +136,5 @@ class BidirectionalLstm {
   kernels::LstmWeight forward_;
   kernels::LstmWeight backward_;
 };
-
-/// Weight norm (Salimans & Kingma 2016): g v / |v| over all axes but the first,
-/// in f32; a channel with v = 0 stays 0.
-mx::array fold_weight_norm(const mx::array& g, const mx::array& v);
 
 } // namespace mlx_audio::nn

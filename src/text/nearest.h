@@ -6,8 +6,8 @@
 
 namespace mlx_audio::text {
 
-/// Up to three of `names` within a small edit distance of `name`, nearest first,
-/// as "'af_heart', 'af_bella'"; empty if none is near.
+/// Up to three of `names` within a small edit distance of `name`, nearest
+/// first, as "'af_heart', 'af_bella'"; empty if none is near.
 std::string nearest_names(
     const std::string& name,
     const std::vector<std::string>& names);

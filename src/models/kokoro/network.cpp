@@ -97,7 +97,10 @@ Network::Network(nn::Weights& weights, const Config& config)
       weight_bytes_(weights.bytes()),
       bert_(weights, "bert", config),
       bert_encoder_(
-          weights, "bert_encoder", config.plbert.hidden_size, config.hidden_dim),
+          weights,
+          "bert_encoder",
+          config.plbert.hidden_size,
+          config.hidden_dim),
       predictor_(weights, "predictor", config),
       text_encoder_(weights, "text_encoder", config),
       decoder_(weights, "decoder", config) {}
@@ -141,15 +144,15 @@ Network::Result Network::operator()(
     durations[i] = length > 1 ? static_cast<int>(std::nearbyint(length)) : 1;
     frames.insert(frames.end(), durations[i], i);
   }
-  auto index = mx::array(
-      frames.data(), {static_cast<int>(frames.size())}, mx::int32);
+  auto index =
+      mx::array(frames.data(), {static_cast<int>(frames.size())}, mx::int32);
   auto curves = predictor_.curves(mx::take(encoded, index, 1), prosodic);
   tap("F0", curves.f0);
   tap("N", curves.energy);
   auto aligned = mx::take(text, index, 1);
   tap("asr", aligned);
-  auto samples = decoder_(
-      aligned, curves.f0, curves.energy, acoustic, noise_seed, taps);
+  auto samples =
+      decoder_(aligned, curves.f0, curves.energy, acoustic, noise_seed, taps);
   return {durations, mx::reshape(samples, {-1})};
 }
 

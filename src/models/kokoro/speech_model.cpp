@@ -73,10 +73,10 @@ class Stream : public SpeechStream {
       mx::eval(result.samples);
       const float* samples = result.samples.data<float>();
       chunk.samples.assign(samples, samples + result.samples.size());
-      double frame = static_cast<double>(config.samples_per_frame()) /
-          config.sample_rate;
-      chunk.words = word_times(
-          current.tokens, ids, result.durations, frame, seconds_);
+      double frame =
+          static_cast<double>(config.samples_per_frame()) / config.sample_rate;
+      chunk.words =
+          word_times(current.tokens, ids, result.durations, frame, seconds_);
     }
     if (last) {
       chunk.finish_reason = FinishReason::stop;
@@ -183,8 +183,7 @@ class Model : public SpeechModel {
     if (!(request.speed >= min_speed && request.speed <= max_speed)) {
       throw Error(
           ErrorKind::invalid_argument,
-          "speed " + nlohmann::json(request.speed).dump() +
-              " is out of range",
+          "speed " + nlohmann::json(request.speed).dump() + " is out of range",
           "give 0.5 to 2");
     }
     auto kept = std::make_unique<const std::string>(request.text);
@@ -212,8 +211,7 @@ class Model : public SpeechModel {
       phonemizer = request.phonemes ? text::make_phoneme_reader(language)
                                     : text::make_phonemizer(language);
     }
-    return std::make_unique<text::ChunkStream>(
-        kept_text, *phonemizer, options);
+    return std::make_unique<text::ChunkStream>(kept_text, *phonemizer, options);
   }
 
   std::unique_ptr<Network> network_;

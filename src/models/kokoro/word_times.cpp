@@ -26,8 +26,7 @@ PhonemeIds phoneme_ids(
   for (size_t i = 0; i < tokens.size(); ++i) {
     result.token_counts.push_back(append(tokens[i].phonemes));
     bool last = i + 1 == tokens.size();
-    result.spaces.push_back(
-        !last && tokens[i].space_after && append(" ") > 0);
+    result.spaces.push_back(!last && tokens[i].space_after && append(" ") > 0);
   }
   result.ids.push_back(0);
   return result;
@@ -54,7 +53,8 @@ std::vector<WordTime> word_times(
     int start = left;
     left = right + 2 * spoken + space;
     right = left + space;
-    bool word = ids.token_counts[i] > 0 &&
+    bool word =
+        ids.token_counts[i] > 0 &&
         std::any_of(
             tokens[i].text.begin(), tokens[i].text.end(), [](unsigned char c) {
               return c >= 0x80 || std::isalnum(c) != 0;
