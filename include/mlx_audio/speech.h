@@ -21,16 +21,16 @@ namespace mlx_audio {
 struct SpeechRequest {
   /// UTF-8, of any length: it is split at sentences, then clauses, and spoken
   /// piece by piece. Required.
-  std::string text;
+  std::string text = {};
 
   /// A voice of the model, or a mix: "af_heart+am_adam" in equal parts,
   /// "af_heart:0.7+bf_emma:0.3" weighted. Empty: the model's default for the
   /// language.
-  std::string voice;
+  std::string voice = {};
 
   /// "en-us", "en-gb", "es", "fr", "hi", "it", "pt-br", "ja", "zh" or Kokoro's
   /// letters. Empty: the voice's language.
-  std::string language;
+  std::string language = {};
 
   /// Rate of speech, 0.5..2; 2 is twice as fast.
   float speed = 1.0f;
@@ -48,7 +48,7 @@ struct SpeechRequest {
 
 /// When a word is heard, in seconds from the start of the stream.
 struct WordTime {
-  std::string text;
+  std::string text = {};
   double start = 0;
   double end = 0;
 };

@@ -31,10 +31,11 @@ float to_float(const mx::bfloat16_t* p) {
 class WeightReader {
  public:
   WeightReader(const StoredConv1dWeight& stored, const std::vector<int>& axes)
-      : values_(mx::contiguous(
-            stored.values.dtype() == mx::bfloat16
-                ? stored.values
-                : mx::astype(stored.values, mx::float32))) {
+      : values_(
+            mx::contiguous(
+                stored.values.dtype() == mx::bfloat16
+                    ? stored.values
+                    : mx::astype(stored.values, mx::float32))) {
     mx::eval(values_);
     int64_t strides[3] = {
         static_cast<int64_t>(values_.shape(1)) * values_.shape(2),
@@ -44,8 +45,8 @@ class WeightReader {
       shape_[i] = values_.shape(axes[i]);
       stride_[i] = strides[axes[i]];
     }
-    scaled_axis_ = static_cast<int>(
-        std::find(axes.begin(), axes.end(), 0) - axes.begin());
+    scaled_axis_ =
+        static_cast<int>(std::find(axes.begin(), axes.end(), 0) - axes.begin());
     scale_.assign(values_.shape(0), 1.0f);
     if (stored.gain) {
       set_weight_norm(floats_of(*stored.gain));
@@ -212,8 +213,7 @@ std::shared_ptr<const PackedConv1d> pack_conv_transpose1d(
       }
     }
   };
-  auto packed =
-      pack(source, out, taps, weight.in(), 1, half_is_enough(stored));
+  auto packed = pack(source, out, taps, weight.in(), 1, half_is_enough(stored));
   auto bias = bias_of(stored, weight.out());
   for (int p = 0; p < stride; ++p) {
     packed->bias.insert(packed->bias.end(), bias.begin(), bias.end());

@@ -25,9 +25,9 @@ std::shared_ptr<const PackedConv1d> pack_conv1d(
     const std::vector<int>& axes,
     const Conv1dOptions& options);
 
-/// As a plain convolution of ceil(kernel / stride) taps whose rows hold `stride`
-/// samples each: sample t stride + p is a convolution of its own for each phase
-/// p.
+/// As a plain convolution of ceil(kernel / stride) taps whose rows hold
+/// `stride` samples each: sample t stride + p is a convolution of its own for
+/// each phase p.
 std::shared_ptr<const PackedConv1d> pack_conv_transpose1d(
     const StoredConv1dWeight& stored,
     const std::vector<int>& axes,
