@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/safetensors.h"
 #include "mlx_audio/error.h"
 
 namespace mlx_audio::nn {
@@ -40,8 +41,14 @@ Weights Weights::load(const std::string& path) {
   if (!std::filesystem::exists(path)) {
     throw Error(ErrorKind::not_found, "no weights at '" + path + "'");
   }
-  auto [tensors, metadata] = mx::load_safetensors(path);
-  return Weights({tensors.begin(), tensors.end()}, path);
+  checkpoint::SafetensorsFile checked(path); // stricter than MLX's reader
+  try {
+    auto [tensors, metadata] = mx::load_safetensors(path);
+    return Weights({tensors.begin(), tensors.end()}, path);
+  } catch (const std::exception& error) {
+    throw Error(
+        ErrorKind::corrupt_data, "cannot read '" + path + "': " + error.what());
+  }
 }
 
 bool Weights::has(const std::string& name) const {
