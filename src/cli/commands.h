@@ -11,9 +11,11 @@ using AddCommand = void (*)(CLI::App&);
 
 void add_completion_command(CLI::App& app);
 void add_convert_command(CLI::App& app);
+void add_stt_command(CLI::App& app);
 void add_tts_command(CLI::App& app);
 
 // The flags of Python's mlx-audio, for links of its names to this program.
+void add_reference_stt(CLI::App& app);
 void add_reference_tts(CLI::App& app);
 
 } // namespace mlx_audio::cli

@@ -22,6 +22,7 @@ struct ReferenceName {
   AddCommand add;
 };
 constexpr ReferenceName reference_names[] = {
+    {"mlx_audio.stt.generate", mlx_audio::cli::add_reference_stt},
     {"mlx_audio.tts.generate", mlx_audio::cli::add_reference_tts},
 };
 
@@ -31,6 +32,7 @@ void add_all(CLI::App& app) {
   app.set_version_flag("--version", MLX_AUDIO_VERSION);
   app.require_subcommand(0, 1);
   mlx_audio::cli::add_tts_command(app);
+  mlx_audio::cli::add_stt_command(app);
   mlx_audio::cli::add_convert_command(app);
   mlx_audio::cli::add_completion_command(app);
 }

@@ -1,0 +1,425 @@
+#include <glob.h>
+
+#include <algorithm>
+#include <array>
+#include <condition_variable>
+#include <cstdio>
+#include <deque>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "cli/stt.h"
+#include "cli/terminal.h"
+#include "hub/store.h"
+#include "mlx_audio/error.h"
+
+namespace mlx_audio::cli {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+const char* extension(TranscriptFormat format) {
+  switch (format) {
+    case TranscriptFormat::srt:
+      return ".srt";
+    case TranscriptFormat::vtt:
+      return ".vtt";
+    case TranscriptFormat::tsv:
+      return ".tsv";
+    case TranscriptFormat::json:
+    case TranscriptFormat::verbose_json:
+      return ".json";
+    default:
+      return ".txt";
+  }
+}
+
+bool sounds(const fs::path& path) {
+  static const std::set<std::string> known = {
+      ".wav", ".flac", ".mp3", ".ogg",  ".oga", ".opus", ".m4a",  ".mp4",
+      ".aac", ".webm", ".mkv", ".mov",  ".wma", ".aif",  ".aiff", ".caf",
+      ".au",  ".w64",  ".amr", ".weba", ".avi", ".ts",   ".3gp",  ".m4b"};
+  auto name = path.extension().string();
+  std::transform(name.begin(), name.end(), name.begin(), [](char c) {
+    return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  });
+  return known.count(name) != 0;
+}
+
+// Folders become the sound files in them, patterns what they match.
+std::vector<std::string> expand(const std::vector<std::string>& inputs) {
+  std::vector<std::string> files;
+  for (const auto& input : inputs) {
+    std::error_code error;
+    if (input != "-" && fs::is_directory(input, error)) {
+      std::vector<std::string> found;
+      for (const auto& entry : fs::recursive_directory_iterator(
+               input, fs::directory_options::skip_permission_denied, error)) {
+        if (entry.is_regular_file(error) && sounds(entry.path())) {
+          found.push_back(entry.path().string());
+        }
+      }
+      if (found.empty()) {
+        throw Error(
+            ErrorKind::not_found, "no sound files in folder '" + input + "'");
+      }
+      std::sort(found.begin(), found.end());
+      files.insert(files.end(), found.begin(), found.end());
+    } else if (
+        input != "-" && !fs::exists(input, error) &&
+        input.find_first_of("*?[") != std::string::npos) {
+      glob_t matches = {};
+      if (glob(input.c_str(), 0, nullptr, &matches) == 0) {
+        for (size_t i = 0; i < matches.gl_pathc; ++i) {
+          files.emplace_back(matches.gl_pathv[i]);
+        }
+      }
+      bool none = matches.gl_pathc == 0;
+      globfree(&matches);
+      if (none) {
+        throw Error(ErrorKind::not_found, "nothing matches '" + input + "'");
+      }
+    } else {
+      files.push_back(input);
+    }
+  }
+  return files;
+}
+
+void write(const std::string& path, const std::string& text) {
+  auto sink = path == "-" ? stdout_sink() : file_sink(path);
+  sink->write({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+  sink->flush();
+  sink->finish();
+}
+
+std::string minutes(double seconds) {
+  char text[32];
+  auto whole = static_cast<int>(std::max(seconds, 0.0) + 0.5);
+  std::snprintf(text, sizeof(text), "%d:%02d", whole / 60, whole % 60);
+  return text;
+}
+
+class Runner {
+ public:
+  explicit Runner(const SttJob& job) : job_(job), files_(expand(job.inputs)) {
+    auto& loading = job_.loading;
+    loading.vad_model = hub::find_local_model("silero-vad");
+    std::error_code error;
+    to_folder_ = !job.output.empty() && job.output != "-" &&
+        (fs::is_directory(job.output, error) || job.output.back() == '/' ||
+         files_.size() > 1 || job.formats.size() > 1 || job.per_channel);
+    if (job.formats.size() > 1 && !to_folder_) {
+      throw Error(
+          ErrorKind::invalid_argument,
+          "several formats need a folder to go to",
+          "add --output FOLDER");
+    }
+    model_ = load_transcription_model(hub::resolve_model(job.model), loading);
+    if (to_folder_) {
+      fs::create_directories(job.output, error);
+      if (error) {
+        throw Error(
+            ErrorKind::io,
+            "cannot make folder '" + job.output + "': " + error.message());
+      }
+    }
+  }
+
+  void run() {
+    std::optional<Error> first;
+    size_t failed = 0;
+    for (const auto& file : files_) {
+      try {
+        one_file(file);
+      } catch (const Error& error) {
+        if (files_.size() == 1) {
+          throw;
+        }
+        ++failed;
+        std::cerr << "mlx-audio: " << file << ": " << error.what() << '\n';
+        first = first ? first : error;
+      }
+    }
+    if (first) {
+      throw Error(
+          first->kind(),
+          std::to_string(failed) + " of " + std::to_string(files_.size()) +
+              " files failed",
+          "the others are done");
+    }
+  }
+
+ private:
+  void one_file(const std::string& file) {
+    if (job_.live) {
+      live(file);
+      return;
+    }
+    int channels = 1;
+    if (job_.per_channel) {
+      channels = AudioReader(file, job_.reading).info().channels;
+    }
+    for (int i = 0; i < channels; ++i) {
+      auto reading = job_.reading;
+      std::string suffix;
+      if (job_.per_channel) {
+        reading.channel = i;
+        suffix = ".channel" + std::to_string(i);
+      }
+      transcribe(file, reading, suffix);
+    }
+  }
+
+  void transcribe(
+      const std::string& file,
+      const ReadAudioOptions& reading,
+      const std::string& suffix) {
+    Stopwatch watch;
+    TranscriptionRequest request;
+    request.path = file;
+    request.reading = reading;
+    request.reading.max_seconds = 0; // any length, at flat memory
+    request.options = job_.options;
+    auto stream = model_->transcribe(request);
+    bool as_text = !to_folder_ && (job_.output.empty() || job_.output == "-") &&
+        job_.formats[0] == TranscriptFormat::txt;
+    if (as_text && (files_.size() > 1 || !suffix.empty())) {
+      std::cout << "# " << file << suffix << '\n';
+    }
+    Transcription result;
+    {
+      Progress progress;
+      while (auto segment = stream->next()) {
+        if (as_text) {
+          print(*segment, progress);
+        }
+        result.text += segment->text;
+        result.segments.push_back(std::move(*segment));
+        show(progress, *stream, watch.seconds());
+      }
+    }
+    result.language = stream->language();
+    result.language_probability = stream->language_probability();
+    result.duration = stream->duration();
+    result.task = job_.options.task;
+    result.has_words = job_.options.word_timestamps;
+    if (!stream->warning().empty()) {
+      std::cerr << "mlx-audio: " << file << ": " << stream->warning() << '\n';
+    }
+    if (!as_text) {
+      for (auto format : job_.formats) {
+        write(
+            target(file, suffix, format),
+            format_transcript(result, format, job_.subtitles));
+      }
+    }
+    if (!job_.quiet && isatty(STDERR_FILENO) != 0) {
+      char line[160];
+      std::snprintf(
+          line,
+          sizeof(line),
+          "%.1f s of %s in %.1f s (%.1fx), peak %.0f MB",
+          result.duration,
+          result.language.c_str(),
+          watch.seconds(),
+          result.duration / std::max(watch.seconds(), 1e-9),
+          static_cast<double>(peak_memory_bytes()) / 1e6);
+      std::cerr << line << '\n';
+    }
+  }
+
+  static void print(const TranscriptionSegment& segment, Progress& progress) {
+    auto text = segment.text;
+    text.erase(0, std::min(text.find_first_not_of(" \t\n"), text.size()));
+    if (!text.empty()) {
+      progress.clear();
+      std::cout << text << std::endl;
+      if (!std::cout) {
+        throw Error(ErrorKind::io, "cannot write to standard output");
+      }
+    }
+  }
+
+  void show(Progress& progress, const TranscriptionStream& s, double elapsed) {
+    if (job_.quiet) {
+      return;
+    }
+    double done = s.position();
+    double speed = done / std::max(elapsed, 1e-3);
+    char note[80];
+    std::snprintf(
+        note,
+        sizeof(note),
+        "%s of %s, %.1fx, %s left",
+        minutes(done).c_str(),
+        minutes(s.duration()).c_str(),
+        speed,
+        minutes((s.duration() - done) / std::max(speed, 1e-3)).c_str());
+    progress.show(done / std::max(s.duration(), 1e-3), note);
+  }
+
+  std::string target(
+      const std::string& file,
+      const std::string& suffix,
+      TranscriptFormat format) {
+    if (!to_folder_) {
+      return job_.output.empty() ? "-" : job_.output;
+    }
+    auto stem =
+        file == "-" ? std::string("stdin") : fs::path(file).stem().string();
+    auto name = stem + suffix + extension(format);
+    // Two inputs of one name must not overwrite each other.
+    for (int n = 2; !written_.insert(name).second; ++n) {
+      name = stem + "-" + std::to_string(n) + suffix + extension(format);
+    }
+    return (fs::path(job_.output) / name).string();
+  }
+
+  void live(const std::string& file);
+  void report(const LiveUpdate& update, bool json);
+
+  SttJob job_;
+  std::vector<std::string> files_;
+  bool to_folder_ = false;
+  std::set<std::string> written_;
+  std::unique_ptr<TranscriptionModel> model_;
+};
+
+void Runner::report(const LiveUpdate& update, bool json) {
+  if (json) {
+    for (const auto& word : update.words) {
+      nlohmann::ordered_json line = {
+          {"type", "word"},
+          {"word", word.text},
+          {"start", word.start},
+          {"end", word.end}};
+      std::cout << line.dump() << std::endl;
+    }
+    if (update.segment) {
+      nlohmann::ordered_json line = {
+          {"type", "segment"},
+          {"start", update.segment->start},
+          {"end", update.segment->end},
+          {"text", update.segment->text}};
+      std::cout << line.dump() << std::endl;
+    }
+    return;
+  }
+  for (const auto& word : update.words) {
+    std::cout << word.text;
+  }
+  if (update.segment) {
+    std::cout << '\n';
+  }
+  std::cout << std::flush;
+}
+
+void Runner::live(const std::string& file) {
+  LiveOptions options;
+  options.transcription = job_.options;
+  options.step = job_.live_step;
+  auto session = model_->listen(options);
+  auto reading = job_.reading;
+  reading.sample_rate = 16000;
+  reading.mono = !reading.channel;
+  reading.max_seconds = 0;
+  AudioReader reader(file, reading);
+
+  // A thread reads, so that a pipe never waits for the model.
+  std::mutex mutex;
+  std::condition_variable arrived;
+  std::vector<float> fresh;
+  bool ended = false;
+  std::exception_ptr failure;
+  bool paced = job_.real_time;
+  bool is_pipe = file == "-";
+  constexpr size_t most = 16000 * 2; // samples ahead of a file's reader
+  std::thread thread([&] {
+    try {
+      std::vector<float> block(1600);
+      auto begin = std::chrono::steady_clock::now();
+      double sent = 0;
+      while (size_t count = reader.read(block)) {
+        std::unique_lock lock(mutex);
+        if (!is_pipe && !paced) {
+          arrived.wait(lock, [&] { return fresh.size() < most || ended; });
+        }
+        if (ended) {
+          return;
+        }
+        fresh.insert(
+            fresh.end(),
+            block.begin(),
+            block.begin() + static_cast<std::ptrdiff_t>(count));
+        arrived.notify_all();
+        lock.unlock();
+        sent += static_cast<double>(count) / 16000;
+        if (paced) {
+          std::this_thread::sleep_until(
+              begin +
+              std::chrono::duration_cast<std::chrono::nanoseconds>(
+                  std::chrono::duration<double>(sent)));
+        }
+      }
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    std::lock_guard lock(mutex);
+    ended = true;
+    arrived.notify_all();
+  });
+  bool json = job_.formats[0] == TranscriptFormat::json;
+  try {
+    for (bool done = false; !done;) {
+      std::vector<float> some;
+      {
+        std::unique_lock lock(mutex);
+        arrived.wait(lock, [&] { return !fresh.empty() || ended; });
+        done = ended && fresh.size() <= most;
+        auto count = is_pipe || paced
+            ? fresh.size()
+            : std::min(fresh.size(), static_cast<size_t>(options.step * 16000));
+        done = done && count == fresh.size();
+        some.assign(
+            fresh.begin(), fresh.begin() + static_cast<std::ptrdiff_t>(count));
+        fresh.erase(
+            fresh.begin(), fresh.begin() + static_cast<std::ptrdiff_t>(count));
+        arrived.notify_all();
+      }
+      session->feed(some);
+      if (auto update = session->step()) {
+        report(*update, json);
+      }
+    }
+    report(session->close(), json);
+  } catch (...) {
+    {
+      std::lock_guard lock(mutex);
+      ended = true;
+      arrived.notify_all();
+    }
+    thread.join();
+    throw;
+  }
+  thread.join();
+  if (failure) {
+    std::rethrow_exception(failure);
+  }
+}
+
+} // namespace
+
+void run_stt(const SttJob& job) {
+  Runner(job).run();
+}
+
+} // namespace mlx_audio::cli
