@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include <malloc.h>
+
 #include "kernels/profile.h"
 #include "mlx/allocator.h"
 #include "mlx/backend/cpu/encoder.h"
@@ -122,6 +124,21 @@ mx::array cpu_op(
 bool use_cpu_kernels() {
   return kernels_enabled() && !force_mlx_ops &&
       mx::default_device() == mx::Device(mx::Device::cpu);
+}
+
+void settle(const mx::array& x) {
+  if (mx::default_device() == mx::Device(mx::Device::cpu)) {
+    mx::eval(x);
+  }
+}
+
+void keep_freed_memory() {
+#ifdef __GLIBC__
+  // Blocks up to 1 GiB come from the heap, which is trimmed above 256 MiB.
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
+  mallopt(M_ARENA_MAX, 2);
+#endif
 }
 
 ScopedMlxOps::ScopedMlxOps() : previous_(std::exchange(force_mlx_ops, true)) {}

@@ -8,6 +8,7 @@
 #endif
 
 #include <cstdint>
+#include <type_traits>
 
 #include <hwy/highway.h>
 
@@ -61,7 +62,8 @@ HWY_INLINE void tile(
   }
 }
 
-/// c [rows, padded_out] (+)= a [rows, depth] times one matrix of panels.
+/// c [rows, padded_out] (+)= a [rows, depth] times one matrix of panels. The
+/// depth is cut so that a panel's part stays in the first cache.
 template <bool accumulate, class Weight>
 void product(
     const float* a,
@@ -73,36 +75,45 @@ void product(
     size_t c_stride,
     int rows) {
   const int width = static_cast<int>(2 * hn::Lanes(F()));
-  for (int column = 0; column < padded_out; column += width) {
-    const Weight* panel = panels + static_cast<size_t>(column) * depth;
-    float* to = c + column;
-    int r = 0;
-    for (; r + 6 <= rows; r += 6) {
-      tile<6, accumulate>(
-          a + r * a_stride,
-          a_stride,
-          panel,
-          depth,
-          to + r * c_stride,
-          c_stride);
-    }
-    for (; r + 3 <= rows; r += 3) {
-      tile<3, accumulate>(
-          a + r * a_stride,
-          a_stride,
-          panel,
-          depth,
-          to + r * c_stride,
-          c_stride);
-    }
-    for (; r < rows; ++r) {
-      tile<1, accumulate>(
-          a + r * a_stride,
-          a_stride,
-          panel,
-          depth,
-          to + r * c_stride,
-          c_stride);
+  constexpr int max_depth = 256; // 8 kB of f16 or 16 kB of f32 on AVX2
+  for (int k = 0; k < depth; k += max_depth) {
+    const int part = depth - k < max_depth ? depth - k : max_depth;
+    auto rows_of = [&](auto count, int r, const Weight* panel, float* to)
+                       HWY_ATTR {
+      constexpr int n = decltype(count)::value;
+      if (accumulate || k > 0) {
+        tile<n, true>(
+            a + r * a_stride + k, a_stride, panel, part, to, c_stride);
+      } else {
+        tile<n, false>(
+            a + r * a_stride + k, a_stride, panel, part, to, c_stride);
+      }
+    };
+    for (int column = 0; column < padded_out; column += width) {
+      const Weight* panel = panels + static_cast<size_t>(column) * depth +
+          static_cast<size_t>(k) * width;
+      int r = 0;
+      for (; r + 6 <= rows; r += 6) {
+        rows_of(
+            std::integral_constant<int, 6>(),
+            r,
+            panel,
+            c + r * c_stride + column);
+      }
+      for (; r + 3 <= rows; r += 3) {
+        rows_of(
+            std::integral_constant<int, 3>(),
+            r,
+            panel,
+            c + r * c_stride + column);
+      }
+      for (; r < rows; ++r) {
+        rows_of(
+            std::integral_constant<int, 1>(),
+            r,
+            panel,
+            c + r * c_stride + column);
+      }
     }
   }
 }

@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "kernels/cpu_op.h"
 namespace mlx_audio::kokoro {
 
 namespace {
@@ -84,6 +85,7 @@ mx::array SnakeResBlock::operator()(const mx::array& x, const mx::array& style)
   for (const auto& layer : layers_) {
     auto hidden = layer.conv1(norm(y, layer.norm1, layer.alpha1));
     y = layer.conv2(norm(hidden, layer.norm2, layer.alpha2), y);
+    kernels::settle(y);
   }
   return y;
 }
@@ -261,6 +263,7 @@ mx::array Decoder::operator()(
   auto narrow = text_conv_(text);
   for (const auto& block : decode_) {
     x = block(mx::concatenate({x, narrow, pitch, loud}, -1), style);
+    kernels::settle(x);
   }
   tap(taps, "decoder_decode3", x);
   auto source = generator_.source_spectrum(f0, noise_seed, taps);

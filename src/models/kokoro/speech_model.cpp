@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "kernels/cpu_op.h"
 #include "mlx_audio/error.h"
 #include "models/kokoro/network.h"
 #include "models/kokoro/voices.h"
@@ -204,8 +205,8 @@ class Model : public SpeechModel {
     text::SplitOptions options;
     options.max_phonemes =
         static_cast<size_t>(network_->config().max_phonemes());
-    // About 1.5 s of speech, where it is wanted early.
-    options.first_chunk_phonemes = request.low_latency ? 24 : 0;
+    // About a second of speech, where it is wanted early.
+    options.first_chunk_phonemes = request.low_latency ? 16 : 0;
     auto& phonemizer = phonemizers_[{language, request.phonemes}];
     if (!phonemizer) {
       phonemizer = request.phonemes ? text::make_phoneme_reader(language)
@@ -231,6 +232,7 @@ bool matches(const nlohmann::json& config) {
 std::unique_ptr<SpeechModel> load_speech_model(
     const std::string& folder,
     const LoadOptions& options) {
+  kernels::keep_freed_memory();
   return std::make_unique<Model>(folder, options);
 }
 
