@@ -55,10 +55,10 @@ mx::array cpu_op(
 /// MLX_AUDIO_KERNELS is not "mlx".
 bool use_cpu_kernels();
 
-/// Computes `x` now if ops run on the CPU, and does nothing elsewhere. MLX gives
-/// results their memory when it schedules them, up to a hundred ops ahead of the
-/// thread that computes: without stops, large sequences would all be alive at
-/// once.
+/// Computes `x` now if ops run on the CPU, and does nothing elsewhere. MLX
+/// gives results their memory when it schedules them, up to a hundred ops ahead
+/// of the thread that computes: without stops, large sequences would all be
+/// alive at once.
 void settle(const mx::array& x);
 
 /// Keeps freed memory in the process, so that large intermediates do not cost

@@ -78,17 +78,17 @@ void product(
   constexpr int max_depth = 256; // 8 kB of f16 or 16 kB of f32 on AVX2
   for (int k = 0; k < depth; k += max_depth) {
     const int part = depth - k < max_depth ? depth - k : max_depth;
-    auto rows_of = [&](auto count, int r, const Weight* panel, float* to)
-                       HWY_ATTR {
-      constexpr int n = decltype(count)::value;
-      if (accumulate || k > 0) {
-        tile<n, true>(
-            a + r * a_stride + k, a_stride, panel, part, to, c_stride);
-      } else {
-        tile<n, false>(
-            a + r * a_stride + k, a_stride, panel, part, to, c_stride);
-      }
-    };
+    auto rows_of =
+        [&](auto count, int r, const Weight* panel, float* to) HWY_ATTR {
+          constexpr int n = decltype(count)::value;
+          if (accumulate || k > 0) {
+            tile<n, true>(
+                a + r * a_stride + k, a_stride, panel, part, to, c_stride);
+          } else {
+            tile<n, false>(
+                a + r * a_stride + k, a_stride, panel, part, to, c_stride);
+          }
+        };
     for (int column = 0; column < padded_out; column += width) {
       const Weight* panel = panels + static_cast<size_t>(column) * depth +
           static_cast<size_t>(k) * width;

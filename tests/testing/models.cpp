@@ -47,8 +47,7 @@ mx::array log_mel(const mx::array& samples, int frames) {
   auto x = mx::astype(samples, mx::float32);
   x = needed > length ? mx::pad(x, {0, needed - length})
                       : mx::slice(x, {0}, {needed});
-  auto framed =
-      mx::as_strided(mx::contiguous(x), {frames, n_fft}, {hop, 1}, 0);
+  auto framed = mx::as_strided(mx::contiguous(x), {frames, n_fft}, {hop, 1}, 0);
   auto n = mx::arange(n_fft, mx::float32);
   auto window = mx::array(0.5f) -
       mx::array(0.5f) *
@@ -68,8 +67,8 @@ std::string model_folder(const std::string& name) {
   auto folder = root / "models" / name;
   if (!std::filesystem::exists(folder / "config.json")) {
     throw std::runtime_error(
-        "model '" + folder.string() + "' is missing: run scripts/import-models " +
-        name);
+        "model '" + folder.string() +
+        "' is missing: run scripts/import-models " + name);
   }
   return folder.string();
 }

@@ -1,6 +1,6 @@
 // Style-conditioned blocks of StyleTTS 2 (Li et al. 2023) that the prosody
-// predictor and the decoder share. Sequences are [batch, time, channels], styles
-// [batch, style_dim].
+// predictor and the decoder share. Sequences are [batch, time, channels],
+// styles [batch, style_dim].
 #pragma once
 
 #include <optional>

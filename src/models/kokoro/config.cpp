@@ -52,11 +52,7 @@ Config parse(const Json& json) {
   read(json, "n_layer", config.n_layer, 1, 64);
   read(json, "max_dur", config.max_dur, 1, 4096);
   read(
-      json,
-      "text_encoder_kernel_size",
-      config.text_encoder_kernel_size,
-      1,
-      63);
+      json, "text_encoder_kernel_size", config.text_encoder_kernel_size, 1, 63);
   read(json, "sample_rate", config.sample_rate, 8000, 192000);
 
   const Json& bert = json.at("plbert");

@@ -78,8 +78,7 @@ mx::array SnakeResBlock::operator()(const mx::array& x, const mx::array& style)
                   const StyleAffine& affine,
                   const mx::array& alpha) {
     auto [gamma, beta] = affine(style);
-    return kernels::ada_instance_norm(
-        v, gamma, beta, instance_norm_eps, alpha);
+    return kernels::ada_instance_norm(v, gamma, beta, instance_norm_eps, alpha);
   };
   auto y = x;
   for (const auto& layer : layers_) {
@@ -185,8 +184,7 @@ mx::array Generator::operator()(
     x = stage.up(kernels::leaky_relu(x, 0.1f));
     if (i + 1 == stages_.size()) {
       // Reflection of one sample on the left: sample 1 comes before sample 0.
-      auto mirrored =
-          mx::slice(x, {0, 1, 0}, {x.shape(0), 2, x.shape(2)});
+      auto mirrored = mx::slice(x, {0, 1, 0}, {x.shape(0), 2, x.shape(2)});
       x = mx::concatenate({mirrored, x}, 1);
     }
     x = x + noise;

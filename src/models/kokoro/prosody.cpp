@@ -31,9 +31,11 @@ TextEncoder::TextEncoder(
     const std::string& path,
     const Config& config)
     : embedding_(
-          weights, path + ".embedding", config.n_token, config.hidden_dim),
-      lstm_(
-          weights, path + ".lstm", config.hidden_dim, config.hidden_dim / 2) {
+          weights,
+          path + ".embedding",
+          config.n_token,
+          config.hidden_dim),
+      lstm_(weights, path + ".lstm", config.hidden_dim, config.hidden_dim / 2) {
   int kernel = config.text_encoder_kernel_size;
   int pad = (kernel - 1) / 2;
   for (int i = 0; i < config.n_layer; ++i) {
@@ -78,9 +80,15 @@ ProsodyPredictor::ProsodyPredictor(
           config.hidden_dim + config.style_dim,
           config.hidden_dim / 2),
       f0_blocks_(curve_blocks(
-          weights, path + ".F0", config.hidden_dim, config.style_dim)),
+          weights,
+          path + ".F0",
+          config.hidden_dim,
+          config.style_dim)),
       energy_blocks_(curve_blocks(
-          weights, path + ".N", config.hidden_dim, config.style_dim)),
+          weights,
+          path + ".N",
+          config.hidden_dim,
+          config.style_dim)),
       f0_projection_(
           weights,
           path + ".F0_proj",

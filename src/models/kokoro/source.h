@@ -23,9 +23,8 @@ class HarmonicSource {
 
   /// f0 [batch, time] in Hz -> excitation [batch, time * upsample] in -1..1.
   /// Without a seed there is no noise.
-  mx::array operator()(
-      const mx::array& f0,
-      std::optional<uint64_t> noise_seed) const;
+  mx::array operator()(const mx::array& f0, std::optional<uint64_t> noise_seed)
+      const;
 
  private:
   nn::Linear merge_;
