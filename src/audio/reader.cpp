@@ -34,7 +34,7 @@ std::unique_ptr<Decoder> open_decoder(
   if (options.raw) {
     return make_raw_decoder(*source, *options.raw);
   }
-  auto head = source->peek(32);
+  auto head = source->peek(64);
   if (head.empty()) {
     throw Error(ErrorKind::corrupt_data, source->name() + " is empty");
   }
@@ -56,6 +56,11 @@ std::unique_ptr<Decoder> open_decoder(
   }
   if (kind.container == Container::mpeg) {
     if (auto decoder = make_mp3_decoder(*source)) {
+      return decoder;
+    }
+  }
+  if (kind.container == Container::vorbis) {
+    if (auto decoder = make_vorbis_decoder(*source)) {
       return decoder;
     }
   }

@@ -31,7 +31,7 @@ class Decoder {
 };
 
 /// What the first bytes say.
-enum class Container { wav, mpeg, sndfile, ffmpeg, unknown };
+enum class Container { wav, mpeg, vorbis, sndfile, ffmpeg, unknown };
 struct Sniffed {
   Container container;
   const char* name; ///< For people: "FLAC", "MP4".
@@ -41,6 +41,10 @@ Sniffed sniff(std::span<const uint8_t> head);
 /// Two MPEG audio frames in a row within 64 KiB of the start or of the end of
 /// an ID3 tag? The source must be seekable; it is left rewound.
 bool has_mpeg_frames(ByteSource& source);
+
+/// A whole Ogg stream ends with a page that is marked as its last; this one
+/// does not. The source keeps its position.
+bool lacks_last_page(ByteSource& source);
 
 /// Throws corrupt_data or unsupported if the figures are beyond the limits.
 void check_info(const AudioInfo& info, const std::string& name);
@@ -52,6 +56,7 @@ std::unique_ptr<Decoder> make_raw_decoder(
     ByteSource& source,
     const RawPcm& raw);
 std::unique_ptr<Decoder> make_mp3_decoder(ByteSource& source);
+std::unique_ptr<Decoder> make_vorbis_decoder(ByteSource& source);
 std::unique_ptr<Decoder> make_sndfile_decoder(ByteSource& source);
 /// Throws unavailable, with `what` in its message, if the module is missing.
 std::unique_ptr<Decoder> make_ffmpeg_decoder(

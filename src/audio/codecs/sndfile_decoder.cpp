@@ -1,4 +1,4 @@
-// FLAC, Ogg (Vorbis, Opus), AIFF, AU, W64, CAF and WAV's rarer codecs
+// FLAC, Ogg Opus, AIFF, AU, W64, CAF and WAV's rarer codecs
 // through libsndfile.
 #include <sndfile.h>
 
@@ -73,8 +73,6 @@ std::string name_of(int command, int format) {
 
 std::string describe(int format) {
   switch (format & SF_FORMAT_SUBMASK) {
-    case SF_FORMAT_VORBIS:
-      return "Ogg Vorbis";
     case SF_FORMAT_OPUS:
       return "Ogg Opus";
     default:
@@ -116,24 +114,6 @@ std::optional<AudioFormat> format_of(int format) {
     return AudioFormat::wav;
   }
   return std::nullopt;
-}
-
-// A whole Ogg stream ends with a page that is marked as its last.
-bool lacks_last_page(ByteSource& source) {
-  constexpr uint64_t kTail = 65536 + 512; // a page is at most 65307 bytes
-  uint64_t size = *source.size();
-  uint64_t back = source.position();
-  std::vector<uint8_t> tail(static_cast<size_t>(std::min(size, kTail)));
-  source.seek(size - tail.size());
-  tail.resize(source.read_full(tail));
-  source.seek(back);
-  bool marked = false;
-  for (size_t i = 0; i + 6 <= tail.size(); ++i) {
-    if (std::memcmp(tail.data() + i, "OggS", 4) == 0) {
-      marked = (tail[i + 5] & 4) != 0;
-    }
-  }
-  return !marked;
 }
 
 class SndfileDecoder : public Decoder {

@@ -1,4 +1,5 @@
 // What kind of file is it? By content, for names lie.
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <string_view>
@@ -72,6 +73,23 @@ bool has_mpeg_frames(ByteSource& source) {
   return false;
 }
 
+bool lacks_last_page(ByteSource& source) {
+  constexpr uint64_t kTail = 65536 + 512; // a page is at most 65307 bytes
+  uint64_t size = *source.size();
+  uint64_t back = source.position();
+  std::vector<uint8_t> tail(static_cast<size_t>(std::min(size, kTail)));
+  source.seek(size - tail.size());
+  tail.resize(source.read_full(tail));
+  source.seek(back);
+  bool marked = false;
+  for (size_t i = 0; i + 6 <= tail.size(); ++i) {
+    if (std::memcmp(tail.data() + i, "OggS", 4) == 0) {
+      marked = (tail[i + 5] & 4) != 0;
+    }
+  }
+  return !marked;
+}
+
 Sniffed sniff(std::span<const uint8_t> head) {
   auto at = [&](size_t offset, std::string_view magic) {
     return head.size() >= offset + magic.size() &&
@@ -85,7 +103,12 @@ Sniffed sniff(std::span<const uint8_t> head) {
     return {sndfile, "FLAC"};
   }
   if (at(0, "OggS")) {
-    return {sndfile, "Ogg"};
+    // The first page holds one packet, the codec's header, behind 28 bytes.
+    return {
+        at(28, "\x01vorbis")     ? vorbis
+            : at(28, "OpusHead") ? sndfile
+                                 : ffmpeg,
+        "Ogg"};
   }
   if (at(0, "FORM") && (at(8, "AIFF") || at(8, "AIFC"))) {
     return {sndfile, "AIFF"};
