@@ -22,6 +22,7 @@ struct ReferenceName {
   AddCommand add;
 };
 constexpr ReferenceName reference_names[] = {
+    {"mlx_audio.sts.generate", mlx_audio::cli::add_reference_sts},
     {"mlx_audio.stt.generate", mlx_audio::cli::add_reference_stt},
     {"mlx_audio.tts.generate", mlx_audio::cli::add_reference_tts},
 };
@@ -33,6 +34,7 @@ void add_all(CLI::App& app) {
   app.require_subcommand(0, 1);
   mlx_audio::cli::add_tts_command(app);
   mlx_audio::cli::add_stt_command(app);
+  mlx_audio::cli::add_enhance_command(app);
   mlx_audio::cli::add_convert_command(app);
   mlx_audio::cli::add_completion_command(app);
 }

@@ -4,7 +4,9 @@
 #include <fstream>
 
 #include "checkpoint/json.h"
+#include "checkpoint/torch_file.h"
 #include "convert/kokoro.h"
+#include "convert/mossformer2.h"
 #include "convert/source.h"
 #include "convert/whisper.h"
 #include "mlx_audio/error.h"
@@ -164,6 +166,9 @@ Import import_weights(const fs::path& path, const fs::path& folder) {
     }
     result.config = whisper_config(std::move(result.config));
     result.tensors = whisper_to_mlx(std::move(result.tensors));
+  } else if (result.model_type == "mossformer2_se") {
+    result.layout = "mlx";
+    result.tensors = mossformer2_to_mlx(std::move(result.tensors));
   } else if (source.format == "NumPy") {
     result.layout = "mlx"; // .npz is what MLX saved before safetensors
   }
@@ -177,6 +182,25 @@ bool is_ctranslate2(const fs::path& path) {
   in.read(reinterpret_cast<char*>(&version), 4);
   in.read(reinterpret_cast<char*>(&size), 2);
   return in && version < 64 && size > 1 && size < 64;
+}
+
+// A folder of ClearerVoice has no config.json.
+std::optional<Import> import_clearervoice(const fs::path& path) {
+  auto file = clearervoice_file(path.string());
+  if (file.empty()) {
+    return std::nullopt;
+  }
+  auto torch = std::make_shared<checkpoint::TorchFile>(file);
+  Import result;
+  result.tensors = mossformer2_to_mlx(checkpoint::lazy_tensors(torch));
+  if (result.tensors.empty()) {
+    return std::nullopt;
+  }
+  result.model_type = "mossformer2_se";
+  result.format = "ClearerVoice";
+  result.layout = "mlx";
+  result.config = mossformer2_config(result.tensors);
+  return result;
 }
 
 } // namespace
@@ -204,6 +228,9 @@ Import import_checkpoint(const std::string& path) {
   fs::path model = is_folder ? folder / "model.bin" : source;
   if (model.filename() == "model.bin" && is_ctranslate2(model)) {
     return import_whisper_ctranslate2(folder);
+  }
+  if (auto clearervoice = import_clearervoice(source)) {
+    return std::move(*clearervoice);
   }
   return import_weights(source, folder);
 }
