@@ -35,6 +35,9 @@ class HeaderReader : public nlohmann::json_sax<json> {
   ErrorKind kind = ErrorKind::corrupt_data;
 
   bool null() override {
+    if (depth_ == 1 && in_metadata_ && !in_array_) {
+      return true; // what MLX writes when it is given no metadata
+    }
     return fail("null in the header");
   }
   bool boolean(bool) override {

@@ -1,16 +1,16 @@
+#include "cli/enhance.h"
+
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
 #include <filesystem>
 #include <iostream>
 #include <memory>
 
-#include <nlohmann/json.hpp>
-#include <unistd.h>
+#include <fmt/format.h>
 
 #include "cli/commands.h"
+#include "cli/terminal.h"
+#include "hub/store.h"
 #include "mlx_audio/audio.h"
-#include "mlx_audio/enhancement.h"
 #include "mlx_audio/error.h"
 
 namespace mlx_audio::cli {
@@ -19,25 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Flags {
-  std::vector<std::string> files;
-  std::string model;
-  std::string output;
-  std::string sample_format;
-  std::string format;
-  std::string segments = "crossfade";
-  std::string raw;
-  std::string dump;
-  std::string gen_kwargs;
-  int sample_rate = -1;
-  bool keep_rate = false;
-  bool verbose = false;
-  bool dithered = false;
-  EnhancerOptions load;
-  EnhancementOptions options;
-};
-
-struct Job {
+struct FilePair {
   std::string in;
   std::string out; // "-" is standard output
 };
@@ -95,13 +77,13 @@ std::vector<std::string> expand(const std::vector<std::string>& arguments) {
 
 // One input and an output with a known extension: that file. Else the output is
 // a folder (the current one, if not given) of <name>_enhanced.<format>.
-std::vector<Job> plan_jobs(const Flags& flags) {
+std::vector<FilePair> plan_jobs(const EnhanceJob& flags) {
   auto files = expand(flags.files);
   auto extension = flags.format.empty()
       ? std::string("wav")
       : std::string(file_extension(parse_audio_format(flags.format)));
   bool is_folder = fs::is_directory(flags.output);
-  std::vector<Job> jobs;
+  std::vector<FilePair> jobs;
   if (files.size() == 1 &&
       (flags.output == "-" ||
        (!is_folder && audio_format_from_path(flags.output)) ||
@@ -172,69 +154,10 @@ RawPcm parse_raw(const std::string& text) {
   return raw;
 }
 
-// {"chunked": true} and what else mlx_audio.sts.generate hands on.
-void apply_kwargs(Flags& flags) {
-  if (flags.gen_kwargs.empty()) {
-    return;
-  }
-  auto json = nlohmann::json::parse(flags.gen_kwargs, nullptr, false);
-  if (!json.is_object()) {
-    throw Error(
-        ErrorKind::invalid_argument,
-        "--gen-kwargs '" + flags.gen_kwargs + "' is no JSON object");
-  }
-  for (const auto& [key, value] : json.items()) {
-    if (key != "chunked" || !value.is_boolean()) {
-      throw Error(
-          ErrorKind::invalid_argument,
-          "--gen-kwargs has '" + key + "', which this model does not take",
-          "it takes chunked: true or false");
-    }
-    flags.segments = value.get<bool>() ? "chunked" : flags.segments;
-  }
-}
-
-class Progress {
- public:
-  Progress(const std::string& name, std::optional<double> total)
-      : name_(name),
-        total_(total.value_or(0)),
-        shown_(::isatty(STDERR_FILENO) == 1) {}
-
-  void operator()(double seconds) {
-    if (!shown_) {
-      return;
-    }
-    if (total_ > 0) {
-      std::fprintf(
-          stderr,
-          "\r%s %3.0f %% ",
-          name_.c_str(),
-          std::min(100.0, 100 * seconds / total_));
-    } else {
-      std::fprintf(stderr, "\r%s %.1f s ", name_.c_str(), seconds);
-    }
-    drawn_ = true;
-  }
-  ~Progress() {
-    if (drawn_) {
-      std::fputc('\n', stderr);
-    }
-  }
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
-
- private:
-  std::string name_;
-  double total_;
-  bool shown_;
-  bool drawn_ = false;
-};
-
 void enhance_file(
     const Enhancer& enhancer,
-    const Flags& flags,
-    const Job& job) {
+    const EnhanceJob& flags,
+    const FilePair& job) {
   ReadAudioOptions read{.max_seconds = 0};
   if (!flags.raw.empty()) {
     read.raw = parse_raw(flags.raw);
@@ -262,18 +185,17 @@ void enhance_file(
       encoding,
       session.sample_rate(),
       session.channels());
-  std::optional<double> total;
-  if (reader.info().frames) {
-    total =
-        static_cast<double>(*reader.info().frames) / reader.info().sample_rate;
-  }
-  auto start = std::chrono::steady_clock::now();
+  double total = static_cast<double>(reader.info().frames.value_or(0)) /
+      reader.info().sample_rate;
+  Stopwatch stopwatch;
   double seconds = 0;
   {
-    Progress progress(job.in, total);
+    Progress progress;
     enhance_stream(reader, session, writer, [&](double s) {
       seconds = s;
-      progress(s);
+      progress.show(
+          total > 0 ? std::min(1.0, s / total) : -1,
+          fmt::format("{} {:.0f} s", job.in, s));
     });
   }
   writer.finish();
@@ -281,22 +203,24 @@ void enhance_file(
     std::cerr << "mlx-audio: " << job.in << ": " << reader.warning() << '\n';
   }
   if (flags.verbose) {
-    std::chrono::duration<double> spent =
-        std::chrono::steady_clock::now() - start;
-    std::fprintf(
+    double spent = stopwatch.seconds();
+    fmt::print(
         stderr,
-        "%s: %.2f s of audio in %.2f s (RTF %.3f), latency %.2f s -> %s\n",
-        job.in.c_str(),
+        "{}: {:.2f} s of audio in {:.2f} s (RTF {:.4f}), latency {:.2f} s, "
+        "peak {} MB -> {}\n",
+        job.in,
         seconds,
-        spent.count(),
-        spent.count() / std::max(seconds, 1e-9),
+        spent,
+        spent / std::max(seconds, 1e-9),
         session.latency_seconds(),
-        job.out.c_str());
+        peak_memory_bytes() >> 20,
+        job.out);
   }
 }
 
-void run(Flags& flags) {
-  apply_kwargs(flags);
+} // namespace
+
+void run_enhance(EnhanceJob flags) {
   flags.options.segments = parse_segments(flags.segments);
   if (flags.dithered) {
     flags.options.dither = 1;
@@ -307,7 +231,7 @@ void run(Flags& flags) {
     flags.options.sample_rate = flags.sample_rate;
   }
   auto jobs = plan_jobs(flags);
-  auto enhancer = Enhancer::load(flags.model, flags.load);
+  auto enhancer = Enhancer::load(hub::resolve_model(flags.model), flags.load);
   // A bad file does not keep the others from being done.
   std::optional<Error> failure;
   for (const auto& job : jobs) {
@@ -329,25 +253,23 @@ void run(Flags& flags) {
   }
 }
 
-} // namespace
-
 void add_enhance_command(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<EnhanceJob>();
   CLI::App* command = app.add_subcommand(
       "enhance", "Take noise and reverberation out of speech");
   auto& o = flags->options;
   command
-      ->add_option(
-          "files,--audio", flags->files, "Files, folders, or - for a stream")
+      ->add_option("files", flags->files, "Files, folders, or - for a stream")
       ->required();
-  command->add_option("--model", flags->model, "Folder of the model")
+  command
+      ->add_option(
+          "-m,--model", flags->model, "Folder, short name or repository")
       ->required();
   command->add_option(
-      "-o,--output,--output-path,--output_path",
+      "-o,--output,--output-path",
       flags->output,
       "File or folder; - is standard output [.]");
-  command->add_option(
-      "--format,--audio-format", flags->format, "wav, flac, mp3, opus, ...");
+  command->add_option("--format", flags->format, "wav, flac, mp3, opus, ...");
   command->add_option(
       "--sample-format",
       flags->sample_format,
@@ -361,7 +283,7 @@ void add_enhance_command(CLI::App& app) {
       flags->segments,
       "How long audio is cut: crossfade, original, chunked, whole [crossfade]");
   command->add_option(
-      "--window-seconds,--chunk-seconds",
+      "--window-seconds",
       o.window_seconds,
       "Window that is enhanced at once [20; 4 live]");
   command->add_option(
@@ -372,7 +294,7 @@ void add_enhance_command(CLI::App& app) {
       "--dither", flags->dithered, "Add upstream's noise to the features");
   command->add_option("--seed", o.seed, "Of the dither [0]");
   command->add_option(
-      "--sample-rate,--sample_rate", flags->sample_rate, "Of the output [Hz]");
+      "--sample-rate", flags->sample_rate, "Of the output [Hz]");
   command->add_flag(
       "--keep-rate", flags->keep_rate, "Give the input's sample rate back");
   command->add_flag(
@@ -389,10 +311,14 @@ void add_enhance_command(CLI::App& app) {
       "--raw", flags->raw, "Input is raw samples, RATE:CHANNELS:FORMAT");
   command->add_option(
       "--dump", flags->dump, "Write named intermediates to this folder");
-  command->add_option(
-      "--gen-kwargs,--gen_kwargs", flags->gen_kwargs, "JSON, as mlx-audio has");
   command->add_flag("--verbose", flags->verbose, "Say how long it took");
-  command->callback([flags] { run(*flags); });
+  command->footer(
+      "Examples:\n"
+      "  mlx-audio enhance -m FOLDER talk.wav -o clean.wav\n"
+      "  mlx-audio enhance -m FOLDER recordings/ -o cleaned/ --format flac\n"
+      "  arecord -f FLOAT_LE -r 48000 -t raw | mlx-audio enhance -m FOLDER - \\\n"
+      "    --raw 48000:1:f32 --stream --format pcm --sample-format f32 -o - | ...");
+  command->callback([flags] { run_enhance(*flags); });
 }
 
 } // namespace mlx_audio::cli

@@ -156,13 +156,23 @@ def test_whole_folders_and_other_formats(model, tmp_path):
 
 
 def test_flags_of_mlx_audio(model, tmp_path):
+    program = tmp_path / "mlx_audio.sts.generate"
+    program.symlink_to(PROGRAM)
     file = write(tmp_path / "in.wav", speech(2.2))
-    common = ("--audio", file, "--model", model, "--sample-format", "f32")
-    run(*common, "--output-path", tmp_path, "--verbose")
+
+    def generate(*flags):
+        command = [program, "--audio", file, "--model", model, *flags]
+        return subprocess.run(list(map(str, command)), capture_output=True)
+
+    done = generate("--output-path", tmp_path, "--verbose", "--top-k", 5)
+    assert done.returncode == 0 and b"--top-k has no effect" in done.stderr
     assert header(tmp_path / "in_enhanced.wav")[4] == int(2.2 * 48000)
-    run(*common, "--gen-kwargs", '{"chunked": true}', "-o", tmp_path / "a.wav")
-    run(*common, "--segments", "chunked", "-o", tmp_path / "b.wav")
+    kwargs = ("--gen-kwargs", '{"chunked": true}')
+    assert generate(*kwargs, "--output-path", tmp_path / "a.wav").returncode == 0
+    run(file, "--model", model, "--segments", "chunked", "-o", tmp_path / "b.wav")
     assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+    done = generate("--gen-kwargs", '{"volume": 2}')
+    assert done.returncode == 2 and b"volume" in done.stderr
 
 
 def test_pipe_gives_first_samples_before_the_end(model):

@@ -36,6 +36,17 @@ TEST(Safetensors, ReadsWhatTheFormatAllows) {
   EXPECT_EQ(file.metadata().at("format"), "pt");
 }
 
+// MLX writes null where it has no metadata to write.
+TEST(Safetensors, MetadataMayBeNull) {
+  std::string bytes = file_of(
+      R"({"__metadata__":null,)"
+      R"("a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})",
+      "xy");
+  SafetensorsFile file(in_memory(bytes));
+  EXPECT_EQ(file.tensors().size(), 1u);
+  EXPECT_TRUE(file.metadata().empty());
+}
+
 struct Bad {
   const char* words;
   std::string bytes;
@@ -93,6 +104,8 @@ TEST(Safetensors, NamesWhatIsWrong) {
       {"more than two",
        one(R"("dtype":"U8","shape":[8],"data_offsets":[0,8,8])")},
       {"the field 'more'", one(good + R"(,"more":1)")},
+      {"null", file_of(R"({"a":null})")},
+      {"null", file_of(R"({"__metadata__":{"format":null}})")},
       {"list where none", file_of(R"({"__metadata__":{"format":["pt"]}})")},
       {"no valid safetensors", file_of("{\"\xff\":{}}")},
   };
