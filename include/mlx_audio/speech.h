@@ -14,7 +14,36 @@
 #include <string>
 #include <vector>
 
+#include "mlx_audio/audio.h"
+
 namespace mlx_audio {
+
+/// How a model that samples tokens chooses them. What is absent is the
+/// checkpoint's generation_config.json, else the model's default.
+struct SpeechSampling {
+  std::optional<float> temperature = {}; ///< 0..10; 0: always the likeliest
+  std::optional<int> top_k = {}; ///< of the k likeliest; 0: of all
+  std::optional<float> top_p = {}; ///< of the likeliest up to this sum, 0..1
+  std::optional<float> min_p = {}; ///< not below this times the best, 0..1
+  std::optional<float> repetition_penalty = {}; ///< 0.1..10; 1: none
+  std::optional<int> max_tokens = {}; ///< frames at most, 1 or more
+  std::optional<int> min_new_tokens = {}; ///< frames at least, 0 or more
+  // The same for a frame's codes after the first (Qwen3-TTS's sub-talker). With
+  // temperature 0 the sub-talker's default is 0 too.
+  std::optional<float> subtalker_temperature = {};
+  std::optional<int> subtalker_top_k = {};
+  std::optional<float> subtalker_top_p = {};
+
+  bool operator==(const SpeechSampling&) const = default;
+};
+
+/// A recording of a voice to imitate.
+struct VoiceReference {
+  Audio audio = {}; ///< any rate and channels, 0.3..60 s of speech
+  std::string text = {}; ///< what is said in it, word for word
+  /// Take the voice's timbre only (an x-vector), not its manner; needs no text.
+  bool x_vector_only = false;
+};
 
 /// What to say and how. Each model documents the fields that it heeds; one that
 /// it cannot heed and that is set is an error, never ignored.
@@ -44,6 +73,17 @@ struct SpeechRequest {
   /// Keep the first chunk short (a clause), so that sound starts early; later
   /// chunks grow.
   bool low_latency = false;
+
+  // Models that follow instructions, imitate voices and sample tokens.
+
+  /// Emotion and style ("very happy, fast"); for models that design voices the
+  /// voice's description.
+  std::string instruct = {};
+  std::optional<VoiceReference> reference = {};
+  SpeechSampling sampling = {};
+  /// Read the whole text before speaking (true) or a token with each frame.
+  /// Absent: what the checkpoint was made for.
+  std::optional<bool> non_streaming_mode = {};
 };
 
 /// When a word is heard, in seconds from the start of the stream.
@@ -69,6 +109,7 @@ struct SpeechChunk {
   std::string phonemes; ///< as spoken, if the model works on phonemes
   std::vector<WordTime> words; ///< if the model knows them
   std::optional<FinishReason> finish_reason = {}; ///< set on the last chunk
+  std::string warning = {}; ///< one line for people; mostly empty
 };
 
 /// Speech as it is made; one chunk is computed per call.

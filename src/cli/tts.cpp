@@ -61,6 +61,9 @@ struct Flags {
   std::string format;
   std::string sample_format;
   uint64_t seed = 0;
+  std::string ref_audio;
+  std::string ref_text;
+  bool x_vector_only = false;
   bool list_voices = false;
   bool phonemes_only = false;
 };
@@ -97,6 +100,21 @@ void choose_output(Flags& flags) {
   }
 }
 
+void read_reference(Flags& flags) {
+  if (!flags.ref_audio.empty()) {
+    flags.job.request.reference = {
+        read_audio(flags.ref_audio, {.mono = true, .max_seconds = 600}),
+        flags.ref_text,
+        flags.x_vector_only};
+  } else if (!flags.ref_text.empty() || flags.x_vector_only) {
+    throw Error(
+        ErrorKind::invalid_argument,
+        std::string(flags.x_vector_only ? "--x-vector-only" : "--ref-text") +
+            " without --ref-audio",
+        "give the recording that it belongs to");
+  }
+}
+
 void run(Flags& flags, bool seeded) {
   TtsJob& job = flags.job;
   if (flags.list_voices) {
@@ -123,6 +141,7 @@ void run(Flags& flags, bool seeded) {
   if (seeded) {
     job.request.seed = flags.seed;
   }
+  read_reference(flags);
   if (flags.phonemes_only) {
     std::cout << load_speech_model(job.model, job.load)->phonemes(job.request);
     return;
@@ -134,6 +153,41 @@ void run(Flags& flags, bool seeded) {
       isatty(STDERR_FILENO) == 1) {
     std::cerr << "Wrote " << job.output << '\n';
   }
+}
+
+// Options of models that follow instructions, imitate voices, sample tokens.
+void add_language_model_options(CLI::App& tts, Flags& flags) {
+  SpeechRequest& request = flags.job.request;
+  SpeechSampling& sampling = request.sampling;
+  const char* group = "Qwen3-TTS";
+  auto add = [&](const char* name, auto& value, const char* help) {
+    tts.add_option(name, value, help)->group(group);
+  };
+  add("--instruct",
+      request.instruct,
+      "Emotion and style, or the description of a voice");
+  add("--ref-audio", flags.ref_audio, "Recording of a voice to imitate");
+  add("--ref-text", flags.ref_text, "What is said in it");
+  tts.add_flag(
+         "--x-vector-only",
+         flags.x_vector_only,
+         "Imitate the timbre only; needs no text")
+      ->group(group);
+  add("--temperature", sampling.temperature, "0: always the likeliest code");
+  add("--top-k", sampling.top_k, "Choose among the k likeliest; 0: all");
+  add("--top-p", sampling.top_p, "Choose among the likeliest up to this sum");
+  add("--min-p", sampling.min_p, "Drop what is below this times the best");
+  add("--repetition-penalty", sampling.repetition_penalty, "1: none");
+  add("--max-tokens", sampling.max_tokens, "Frames of 80 ms at most");
+  add("--min-new-tokens", sampling.min_new_tokens, "Frames at least");
+  add("--subtalker-temperature",
+      sampling.subtalker_temperature,
+      "For a frame's codes after the first");
+  add("--subtalker-top-k", sampling.subtalker_top_k, "The same");
+  add("--subtalker-top-p", sampling.subtalker_top_p, "The same");
+  add("--non-streaming-mode",
+      request.non_streaming_mode,
+      "true: read the whole text first; false: a token with each frame");
 }
 
 } // namespace
@@ -188,6 +242,7 @@ void add_tts_command(CLI::App& app) {
       "--phonemes-only", flags->phonemes_only, "Print phonemes and stop");
   tts->add_flag(
       "--phonemes", job.request.phonemes, "The text is phonemes already");
+  add_language_model_options(*tts, *flags);
   tts->footer(
       "Examples:\n"
       "  mlx-audio tts \"Hello there.\" -o hello.wav\n"

@@ -126,6 +126,10 @@ void run_tts(const TtsJob& job) {
       words.insert(words.end(), chunk->words.begin(), chunk->words.end());
     }
     finish = chunk->finish_reason.value_or(finish);
+    if (!chunk->warning.empty()) {
+      progress.clear();
+      std::cerr << "warning: " << chunk->warning << '\n';
+    }
     char note[96];
     std::snprintf(
         note,

@@ -121,7 +121,9 @@ constexpr size_t max_lanes = HWY_MAX_BYTES / sizeof(float);
 // A copy with room for one vector more.
 std::vector<float> padded(const float* values, size_t count) {
   std::vector<float> copy(count + max_lanes, 1.0f);
-  std::copy_n(values, count, copy.begin());
+  for (size_t i = 0; i < count; ++i) { // copy_n: a false alarm of g++ 12
+    copy[i] = values[i];
+  }
   return copy;
 }
 
@@ -133,30 +135,32 @@ void apply_in_parallel(
     const float* scale,
     const float* shift,
     const ChannelFunction& function) {
-  std::vector<float> alpha;
-  std::vector<float> inverse;
   ChannelFunction f = function;
-  if (f.snake_alpha != nullptr) {
-    alpha = padded(f.snake_alpha, channels);
-    inverse = alpha;
-    for (float& value : inverse) {
-      value = 1 / value;
+  const bool snake = f.snake_alpha != nullptr;
+  const size_t count = snake ? channels : 0;
+  std::vector<float> alpha = padded(f.snake_alpha, count);
+  std::vector<float> amplitude = padded(
+      f.snake_amplitude != nullptr ? f.snake_amplitude : f.snake_alpha, count);
+  if (snake) {
+    if (f.snake_amplitude == nullptr) {
+      for (float& value : amplitude) {
+        value = 1 / value;
+      }
     }
     f.snake_alpha = alpha.data();
   }
   const size_t block = std::max<size_t>(1, 16384 / channels);
 #pragma omp parallel for schedule(static)
   for (size_t from = 0; from < rows; from += block) {
-    size_t count = std::min(block, rows - from);
     HWY_DYNAMIC_DISPATCH(apply)
     (x + from * channels,
      y + from * channels,
-     count,
+     std::min(block, rows - from),
      channels,
      scale,
      shift,
      f,
-     inverse.data());
+     amplitude.data());
   }
 }
 

@@ -9,6 +9,7 @@ namespace mlx_audio::kernels {
 struct ChannelFunction {
   const float* snake_alpha = nullptr; ///< [channels]
   float leaky_slope = 1.0f; ///< used without snake_alpha
+  const float* snake_amplitude = nullptr; ///< [channels]; null: 1 / alpha
 };
 
 /// x [time, channels] -> y: normalized over time, (1 + gamma) y + beta, then

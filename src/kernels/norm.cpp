@@ -31,10 +31,14 @@ mx::array channel_function(
     const char* name,
     const mx::array& x,
     const std::optional<mx::array>& alpha,
-    float slope) {
+    float slope,
+    const std::optional<mx::array>& amplitude = std::nullopt) {
   std::vector<mx::array> inputs = {as_f32(x)};
   if (alpha) {
     inputs.push_back(as_f32(*alpha));
+  }
+  if (amplitude) {
+    inputs.push_back(as_f32(*amplitude));
   }
   int channels = x.shape(-1);
   auto y = cpu_op(
@@ -49,7 +53,9 @@ mx::array channel_function(
             out[0].data<float>(),
             in[0].size() / channels,
             channels,
-            {in.size() > 1 ? in[1].data<float>() : nullptr, slope});
+            {in.size() > 1 ? in[1].data<float>() : nullptr,
+             slope,
+             in.size() > 2 ? in[2].data<float>() : nullptr});
       },
       {0, 8.0 * static_cast<double>(x.size())});
   return mx::astype(y, x.dtype());
@@ -84,6 +90,15 @@ mx::array snake(const mx::array& x, const mx::array& alpha) {
   }
   auto a = mx::astype(alpha, x.dtype());
   return x + mx::square(mx::sin(a * x)) / a;
+}
+
+mx::array
+snake(const mx::array& x, const mx::array& alpha, const mx::array& amplitude) {
+  if (use_cpu_kernels() && x.size() > 0) {
+    return channel_function("snake", x, alpha, 1.0f, amplitude);
+  }
+  auto a = mx::astype(alpha, x.dtype());
+  return x + mx::square(mx::sin(a * x)) * mx::astype(amplitude, x.dtype());
 }
 
 mx::array leaky_relu(const mx::array& x, float slope) {
@@ -131,7 +146,9 @@ mx::array ada_instance_norm(
               in[1].data<float>() + static_cast<size_t>(b) * channels,
               in[2].data<float>() + static_cast<size_t>(b) * channels,
               eps,
-              {in.size() > 3 ? in[3].data<float>() : nullptr, leaky_slope});
+              {in.size() > 3 ? in[3].data<float>() : nullptr,
+               leaky_slope,
+               nullptr});
         }
       },
       {0, 12.0 * static_cast<double>(x.size())});

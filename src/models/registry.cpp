@@ -7,6 +7,7 @@
 
 #include "mlx_audio/error.h"
 #include "models/kokoro/speech_model.h"
+#include "models/qwen3_tts/speech_model.h"
 
 namespace mlx_audio::models {
 
@@ -16,6 +17,7 @@ using Json = nlohmann::json;
 
 const SpeechArchitecture speech_architectures[] = {
     {"kokoro", kokoro::matches, kokoro::load_speech_model},
+    {"qwen3_tts", qwen3_tts::matches, qwen3_tts::load_speech_model},
 };
 
 Json read_config(const std::string& folder) {

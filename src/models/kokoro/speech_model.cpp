@@ -13,6 +13,7 @@
 #include "models/kokoro/network.h"
 #include "models/kokoro/voices.h"
 #include "models/kokoro/word_times.h"
+#include "models/request_checks.h"
 #include "nn/dtype.h"
 #include "text/phonemizer.h"
 #include "text/split.h"
@@ -181,6 +182,7 @@ class Model : public SpeechModel {
   }
 
   Plan check(const SpeechRequest& request) {
+    refuse_language_model_fields(request, "Kokoro");
     if (!(request.speed >= min_speed && request.speed <= max_speed)) {
       throw Error(
           ErrorKind::invalid_argument,

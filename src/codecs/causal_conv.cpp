@@ -1,0 +1,75 @@
+#include "codecs/causal_conv.h"
+
+namespace mlx_audio::codecs {
+
+namespace {
+
+// The past (zeros at first) before x; keeps the last `reach` inputs of both.
+mx::array with_past(const mx::array& x, Past& past, int reach) {
+  if (reach == 0) {
+    return x;
+  }
+  auto before =
+      past ? *past : mx::zeros({x.shape(0), reach, x.shape(2)}, x.dtype());
+  auto all = mx::concatenate({before, x}, 1);
+  past = mx::contiguous(
+      mx::slice(
+          all,
+          {0, all.shape(1) - reach, 0},
+          {x.shape(0), all.shape(1), x.shape(2)}));
+  return all;
+}
+
+} // namespace
+
+CausalConv1d::CausalConv1d(
+    nn::Weights& weights,
+    const std::string& path,
+    nn::ConvLayout layout,
+    int in,
+    int out,
+    int kernel,
+    int dilation /* = 1 */,
+    int groups /* = 1 */)
+    : conv_(
+          weights,
+          path,
+          layout,
+          in,
+          out,
+          kernel,
+          {.dilation = dilation, .groups = groups}),
+      reach_((kernel - 1) * dilation) {}
+
+mx::array CausalConv1d::operator()(
+    const mx::array& x,
+    Past& past,
+    const std::optional<mx::array>& residual /* = std::nullopt */) const {
+  return conv_(with_past(x, past, reach_), residual);
+}
+
+CausalConvTranspose1d::CausalConvTranspose1d(
+    nn::Weights& weights,
+    const std::string& path,
+    nn::ConvLayout layout,
+    int in,
+    int out,
+    int kernel,
+    int stride)
+    // What is cut at the left belongs to the inputs of the past.
+    : conv_(
+          weights,
+          path,
+          layout,
+          in,
+          out,
+          kernel,
+          {.stride = stride, .padding = kernel - stride}),
+      reach_(kernel / stride - 1) {}
+
+mx::array CausalConvTranspose1d::operator()(const mx::array& x, Past& past)
+    const {
+  return conv_(with_past(x, past, reach_));
+}
+
+} // namespace mlx_audio::codecs

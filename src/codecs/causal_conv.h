@@ -1,0 +1,61 @@
+// Causal convolutions that carry their past from call to call, so that a
+// sequence may be fed in pieces of any length.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "nn/layers.h"
+
+namespace mlx_audio::codecs {
+
+namespace mx = mlx::core;
+
+/// The inputs that a layer still needs; empty at the start of a sequence.
+using Past = std::optional<mx::array>;
+
+/// Stride 1; zeros before the first input. `path.weight`, `path.bias`.
+class CausalConv1d {
+ public:
+  CausalConv1d(
+      nn::Weights& weights,
+      const std::string& path,
+      nn::ConvLayout layout,
+      int in,
+      int out,
+      int kernel,
+      int dilation = 1,
+      int groups = 1);
+
+  /// x [batch, time, in] -> [batch, time, out], plus `residual` if given.
+  mx::array operator()(
+      const mx::array& x,
+      Past& past,
+      const std::optional<mx::array>& residual = std::nullopt) const;
+
+ private:
+  nn::Conv1d conv_;
+  int reach_; // inputs before the current one
+};
+
+/// The kernel is a multiple of the stride; the right end is cut, so that each
+/// input gives `stride` outputs at once.
+class CausalConvTranspose1d {
+ public:
+  CausalConvTranspose1d(
+      nn::Weights& weights,
+      const std::string& path,
+      nn::ConvLayout layout,
+      int in,
+      int out,
+      int kernel,
+      int stride);
+
+  mx::array operator()(const mx::array& x, Past& past) const;
+
+ private:
+  nn::ConvTranspose1d conv_;
+  int reach_;
+};
+
+} // namespace mlx_audio::codecs

@@ -1,0 +1,96 @@
+#include "codecs/qwen3_tokenizer/tokenizer.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <stdexcept>
+
+#include "checkpoint/json.h"
+#include "mlx_audio/error.h"
+#include "nn/load.h"
+
+namespace mlx_audio::codecs::qwen3 {
+
+namespace {
+
+// Frames decoded at once: 2 s keep the convolutions efficient in about 100 MB.
+constexpr int kPiece = 25;
+
+} // namespace
+
+std::unique_ptr<Tokenizer> Tokenizer::load(
+    const std::string& folder,
+    bool with_encoder /* = true */) {
+  if (!std::filesystem::exists(folder + "/config.json")) {
+    throw Error(
+        ErrorKind::not_found,
+        "no speech tokenizer at '" + folder + "'",
+        "the checkpoint needs its folder speech_tokenizer/ with config.json "
+        "and model.safetensors");
+  }
+  auto config = parse_config(checkpoint::read_json(folder + "/config.json"));
+  auto loaded = nn::load_weights(folder);
+  auto tokenizer = std::make_unique<Tokenizer>(
+      loaded.weights, loaded.conv_layout, config, with_encoder);
+  loaded.weights.expect_all_taken();
+  return tokenizer;
+}
+
+Tokenizer::Tokenizer(
+    nn::Weights& weights,
+    nn::ConvLayout layout,
+    const Config& config,
+    bool with_encoder)
+    : config_(config), decoder_(weights, "decoder", layout, config.decoder) {
+  if (with_encoder) {
+    encoder_.emplace(weights, "encoder", layout, config.encoder);
+    return;
+  }
+  for (const auto& [name, tensor] : weights.tensors()) {
+    if (name.starts_with("encoder.")) {
+      weights.ignore(name);
+    }
+  }
+}
+
+mx::array Tokenizer::decode(const mx::array& codes, Decoder::State& state)
+    const {
+  int frames = codes.shape(0);
+  std::vector<mx::array> pieces;
+  for (int at = 0; at < frames; at += kPiece) {
+    int end = std::min(at + kPiece, frames);
+    auto samples =
+        decoder_(mx::slice(codes, {at, 0}, {end, codes.shape(1)}), state);
+    // The past is computed too, lest it keep the graph of this piece alive.
+    std::vector<mx::array> results{samples};
+    for (const auto& past : state.pasts) {
+      if (past) {
+        results.push_back(*past);
+      }
+    }
+    mx::eval(results);
+    pieces.push_back(samples);
+  }
+  if (pieces.size() == 1) {
+    return pieces[0];
+  }
+  auto all = pieces.empty() ? mx::zeros({0}) : mx::concatenate(pieces, 0);
+  all.eval();
+  return all;
+}
+
+mx::array Tokenizer::encode(
+    const mx::array& samples,
+    mimi::Taps* taps /* = nullptr */) const {
+  if (!encoder_) {
+    throw std::logic_error("[Tokenizer] loaded without its encoder.");
+  }
+  auto codes = (*encoder_)(samples, taps);
+  int whole = static_cast<int>(
+      (samples.size() + config_.encode_samples - 1) / config_.encode_samples);
+  int frames = std::min(codes.shape(0), whole);
+  codes = mx::slice(codes, {0, 0}, {frames, codes.shape(1)});
+  codes.eval();
+  return codes;
+}
+
+} // namespace mlx_audio::codecs::qwen3

@@ -1,0 +1,295 @@
+#include "nn/decoder.h"
+
+#include <cmath>
+
+#include "kernels/attention.h"
+#include "kernels/cpu_op.h"
+#include "kernels/decoder_step_cpu.h"
+#include "kernels/linear_cpu.h"
+#include "nn/window.h"
+
+namespace mlx_audio::nn {
+
+namespace {
+
+std::optional<mx::array>
+take_if(bool wanted, Weights& weights, const std::string& name, int dim) {
+  if (!wanted) {
+    return std::nullopt;
+  }
+  return weights.take(name, {dim});
+}
+
+mx::array scaled(const mx::array& x, const std::optional<mx::array>& scale) {
+  return scale ? x * mx::astype(*scale, x.dtype()) : x;
+}
+
+mx::array norm(const mx::array& x, const mx::array& weight, float eps) {
+  return kernels::rms_norm(x, mx::astype(weight, x.dtype()), eps);
+}
+
+} // namespace
+
+DecoderLayer::DecoderLayer(
+    Weights& weights,
+    const std::string& path,
+    const DecoderConfig& c)
+    : input_norm(weights.take(path + ".input_layernorm.weight", {c.hidden})),
+      post_norm(
+          weights.take(path + ".post_attention_layernorm.weight", {c.hidden})),
+      q_norm(take_if(
+          c.qk_norm,
+          weights,
+          path + ".self_attn.q_norm.weight",
+          c.head_dim)),
+      k_norm(take_if(
+          c.qk_norm,
+          weights,
+          path + ".self_attn.k_norm.weight",
+          c.head_dim)),
+      attention_scale(take_if(
+          c.layer_scale,
+          weights,
+          path + ".self_attn_layer_scale.scale",
+          c.hidden)),
+      mlp_scale(take_if(
+          c.layer_scale,
+          weights,
+          path + ".mlp_layer_scale.scale",
+          c.hidden)),
+      q(weights, path + ".self_attn.q_proj", c.hidden, c.heads * c.head_dim),
+      k(weights, path + ".self_attn.k_proj", c.hidden, c.kv_heads * c.head_dim),
+      v(weights, path + ".self_attn.v_proj", c.hidden, c.kv_heads * c.head_dim),
+      o(weights, path + ".self_attn.o_proj", c.heads * c.head_dim, c.hidden),
+      gate(weights, path + ".mlp.gate_proj", c.hidden, c.intermediate),
+      up(weights, path + ".mlp.up_proj", c.hidden, c.intermediate),
+      down(weights, path + ".mlp.down_proj", c.intermediate, c.hidden) {}
+
+// Arrays that the kernel points into, made at the first step.
+struct Decoder::Kernel {
+  bool ready = false;
+  double bytes = 0; // of weights, read once a step
+  double count = 0;
+  std::vector<mx::array> arrays = {};
+  std::vector<kernels::DecoderStepLayer> layers = {};
+  const float* norm = nullptr;
+
+  const float* floats(const mx::array& a) {
+    arrays.push_back(mx::contiguous(mx::astype(a, mx::float32)));
+    arrays.back().eval();
+    return arrays.back().data<float>();
+  }
+
+  kernels::WeightMatrix matrix(const kernels::LinearWeight& w) {
+    auto data = [&](const mx::array& a) -> const void* {
+      arrays.push_back(mx::contiguous(a));
+      arrays.back().eval();
+      return arrays.back().data<void>();
+    };
+    kernels::WeightMatrix m;
+    m.data = data(w.weight);
+    m.type = *kernels::float_type(
+        w.quantized() ? w.scales->dtype() : w.weight.dtype());
+    if (w.quantized()) {
+      m.bits = w.bits;
+      m.group = w.group_size;
+      m.scales = data(*w.scales);
+      m.biases = data(*w.biases);
+    }
+    m.rows = w.out_features();
+    m.columns = w.in_features();
+    bytes += m.bytes();
+    count += static_cast<double>(m.rows) * static_cast<double>(m.columns);
+    return m;
+  }
+};
+
+Decoder::Decoder(
+    Weights& weights,
+    const std::string& path,
+    const DecoderConfig& config)
+    : config_(config),
+      norm_(weights.take(path + ".norm.weight", {config.hidden})) {
+  layers_.reserve(config.layers);
+  for (int i = 0; i < config.layers; ++i) {
+    layers_.emplace_back(
+        weights, path + ".layers." + std::to_string(i), config);
+  }
+  if (has_kernel()) {
+    kernel_ = std::make_shared<Kernel>();
+  }
+}
+
+// Only the composition has windows and layer scales.
+bool Decoder::has_kernel() const {
+  if (!kernels::use_cpu_kernels() || config_.window != 0 ||
+      config_.layer_scale) {
+    return false;
+  }
+  mx::array x = mx::zeros({1}, mx::float32);
+  for (const auto& layer : layers_) {
+    for (const Linear* linear :
+         {&layer.q,
+          &layer.k,
+          &layer.v,
+          &layer.o,
+          &layer.gate,
+          &layer.up,
+          &layer.down}) {
+      if (linear->weight().bias ||
+          !kernels::linear_cpu_takes(x, linear->weight())) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+mx::array Decoder::run_kernel(
+    const mx::array& x,
+    std::span<KvCache* const> caches) const {
+  Kernel& kernel = *kernel_;
+  if (!kernel.ready) {
+    for (const auto& l : layers_) {
+      kernel.layers.push_back(
+          {.input_norm = kernel.floats(l.input_norm),
+           .post_norm = kernel.floats(l.post_norm),
+           .q_norm = l.q_norm ? kernel.floats(*l.q_norm) : nullptr,
+           .k_norm = l.k_norm ? kernel.floats(*l.k_norm) : nullptr,
+           .q = kernel.matrix(l.q.weight()),
+           .k = kernel.matrix(l.k.weight()),
+           .v = kernel.matrix(l.v.weight()),
+           .o = kernel.matrix(l.o.weight()),
+           .gate = kernel.matrix(l.gate.weight()),
+           .up = kernel.matrix(l.up.weight()),
+           .down = kernel.matrix(l.down.weight())});
+    }
+    kernel.norm = kernel.floats(norm_);
+    kernel.ready = true;
+  }
+  int steps = x.shape(1);
+  std::vector<kernels::DecoderStepCache> views;
+  for (auto* cache : caches) {
+    kernels::DecoderStepCache view{cache->length(), 0, {}, {}};
+    for (int i = 0; i < config_.layers; ++i) {
+      auto buffers = cache->reserve(i, steps);
+      view.capacity = buffers.capacity;
+      view.keys.push_back(buffers.keys);
+      view.values.push_back(buffers.values);
+    }
+    views.push_back(std::move(view));
+  }
+  kernels::DecoderStepShape shape{
+      config_.hidden,
+      config_.intermediate,
+      config_.heads,
+      config_.kv_heads,
+      config_.head_dim,
+      config_.rope_theta,
+      config_.norm_eps};
+  double rows = static_cast<double>(x.shape(0)) * steps;
+  auto y = kernels::cpu_op(
+      "decoder_step",
+      {mx::astype(x, mx::float32)},
+      x.shape(),
+      mx::float32,
+      [&](const std::vector<mx::array>& in, std::vector<mx::array>& out) {
+        kernels::decoder_step_cpu(
+            shape,
+            kernel.layers,
+            kernel.norm,
+            views,
+            steps,
+            in[0].data<float>(),
+            out[0].data<float>());
+      },
+      {2 * rows * kernel.count, kernel.bytes});
+  // At once: it writes into the caches.
+  y.eval();
+  for (auto* cache : caches) {
+    cache->advance(steps);
+  }
+  return mx::astype(y, x.dtype());
+}
+
+mx::array Decoder::attention(
+    const DecoderLayer& layer,
+    int index,
+    const mx::array& x,
+    std::span<KvCache* const> caches) const {
+  int batch = x.shape(0);
+  int steps = x.shape(1);
+  auto split = [&](const mx::array& y, int heads) {
+    return mx::reshape(y, {batch, steps, heads, config_.head_dim});
+  };
+  auto turn = [](const mx::array& y) { // [batch, heads, steps, dim]
+    return mx::transpose(y, {0, 2, 1, 3});
+  };
+  auto q = split(layer.q(x), config_.heads);
+  auto k = split(layer.k(x), config_.kv_heads);
+  auto v = turn(split(layer.v(x), config_.kv_heads));
+  if (layer.q_norm) {
+    q = norm(q, *layer.q_norm, config_.norm_eps);
+    k = norm(k, *layer.k_norm, config_.norm_eps);
+  }
+  q = turn(q);
+  k = turn(k);
+  float scale = 1 / std::sqrt(static_cast<float>(config_.head_dim));
+  std::vector<mx::array> rows;
+  for (int b = 0; b < batch; ++b) {
+    auto row = [&](const mx::array& y) {
+      return batch == 1
+          ? y
+          : mx::slice(
+                y, {b, 0, 0, 0}, {b + 1, y.shape(1), y.shape(2), y.shape(3)});
+    };
+    auto rotate = [&](const mx::array& y) {
+      return mx::fast::rope(
+          y,
+          config_.head_dim,
+          /* traditional */ false,
+          config_.rope_theta,
+          1.0f,
+          caches[b]->length());
+    };
+    auto [keys, values] = caches[b]->append(index, rotate(row(k)), row(v));
+    auto bias = window_bias(steps, keys.shape(2), config_.window);
+    if (bias) {
+      bias = mx::astype(*bias, q.dtype());
+    }
+    bool causal = !bias && steps > 1;
+    rows.push_back(
+        kernels::attention(
+            rotate(row(q)),
+            keys,
+            values,
+            scale,
+            causal ? kernels::Mask::causal : kernels::Mask::none,
+            bias));
+  }
+  auto y = batch == 1 ? rows[0] : mx::concatenate(rows, 0);
+  return layer.o(mx::reshape(turn(y), {batch, steps, -1}));
+}
+
+mx::array Decoder::operator()(
+    const mx::array& x,
+    std::span<KvCache* const> caches) const {
+  if (kernel_ && kernels::use_cpu_kernels()) {
+    return run_kernel(x, caches);
+  }
+  auto h = x;
+  for (int i = 0; i < config_.layers; ++i) {
+    const DecoderLayer& layer = layers_[i];
+    auto y = norm(h, layer.input_norm, config_.norm_eps);
+    h = h + scaled(attention(layer, i, y, caches), layer.attention_scale);
+    y = norm(h, layer.post_norm, config_.norm_eps);
+    y = layer.gate(y, Activation::silu) * layer.up(y);
+    h = h + scaled(layer.down(y), layer.mlp_scale);
+  }
+  for (auto* cache : caches) {
+    cache->advance(x.shape(1));
+  }
+  return norm(h, norm_, config_.norm_eps);
+}
+
+} // namespace mlx_audio::nn

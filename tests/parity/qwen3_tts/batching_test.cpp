@@ -1,0 +1,99 @@
+// Requests that run together, join late and leave early give the codes that
+// each gives alone.
+#include <gtest/gtest.h>
+
+#include "cases.h"
+#include "models/qwen3_tts/generator.h"
+
+namespace mlx_audio::qwen3_tts {
+namespace {
+
+std::vector<int>
+alone(const Network& network, const Prompt& prompt, const Settings& settings) {
+  Generator generator(network.talker, network.config);
+  generator.add(prompt, settings);
+  std::vector<int> codes;
+  while (generator.size() > 0) {
+    auto frame = generator.step().at(0);
+    codes.insert(codes.end(), frame.codes.begin(), frame.codes.end());
+  }
+  return codes;
+}
+
+TEST(Batching, EachRequestGetsWhatItGetsAlone) {
+  Case c = load_case("custom_voice_q4_mlx");
+  const Network& network = network_of(c);
+  auto text = c.ids("prompt.text_ids");
+  auto longer = text;
+  longer.insert(longer.begin() + 4, text.begin() + 3, text.end() - 5);
+  Settings greedy;
+  greedy.talker.temperature = 0;
+  greedy.talker.repetition_penalty = 1.05f;
+  greedy.subtalker.temperature = 0;
+  Settings sampled;
+  sampled.talker.top_k = 50;
+  sampled.seed = 5;
+  std::vector<Prompt> prompts;
+  std::vector<Settings> settings;
+  int index = 0;
+  for (const char* speaker : {"vivian", "ryan", "eric", "serena"}) {
+    PromptRequest request;
+    request.text_ids = index % 2 == 0 ? text : longer;
+    request.speaker = speaker;
+    request.whole_text_first = index != 1;
+    prompts.push_back(make_prompt(network.talker, network.config, request));
+    settings.push_back(index == 2 ? sampled : greedy);
+    settings.back().max_frames = 6 + 5 * index;
+    ++index;
+  }
+  std::vector<std::vector<int>> together(prompts.size());
+  Generator generator(network.talker, network.config);
+  std::vector<int> ids;
+  size_t next = 0;
+  for (int step = 0; next < prompts.size() || generator.size() > 0; ++step) {
+    // A new request at every third frame.
+    if (step % 3 == 0 && next < prompts.size()) {
+      ids.push_back(generator.add(prompts[next], settings[next]));
+      ++next;
+    }
+    for (const auto& frame : generator.step()) {
+      auto& codes = together.at(static_cast<size_t>(frame.id));
+      codes.insert(codes.end(), frame.codes.begin(), frame.codes.end());
+    }
+  }
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    EXPECT_EQ(together[i], alone(network, prompts[i], settings[i])) << i;
+    EXPECT_FALSE(together[i].empty()) << i;
+  }
+}
+
+TEST(Batching, ARemovedRequestLeavesTheOthersAsTheyAre) {
+  Case c = load_case("custom_voice_q4_mlx");
+  const Network& network = network_of(c);
+  PromptRequest request;
+  request.text_ids = c.ids("prompt.text_ids");
+  request.speaker = "vivian";
+  auto prompt = make_prompt(network.talker, network.config, request);
+  Settings greedy;
+  greedy.talker.temperature = 0;
+  greedy.subtalker.temperature = 0;
+  greedy.max_frames = 8;
+  Generator generator(network.talker, network.config);
+  int gone = generator.add(prompt, greedy);
+  int kept = generator.add(prompt, greedy);
+  std::vector<int> codes;
+  for (int step = 0; generator.size() > 0; ++step) {
+    if (step == 3) {
+      generator.remove(gone);
+    }
+    for (const auto& frame : generator.step()) {
+      if (frame.id == kept) {
+        codes.insert(codes.end(), frame.codes.begin(), frame.codes.end());
+      }
+    }
+  }
+  EXPECT_EQ(codes, alone(network, prompt, greedy));
+}
+
+} // namespace
+} // namespace mlx_audio::qwen3_tts
