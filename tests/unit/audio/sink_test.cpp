@@ -137,11 +137,11 @@ TEST(FileSink, AFullDiskLeavesNothingBehind) {
 TEST(StdoutSink, ReportsAClosedPipe) {
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
+  ::close(ends[0]); // before the child writes: what fits the pipe would pass
   pid_t child = ::fork();
   if (child == 0) {
     ::signal(SIGPIPE, SIG_IGN);
     ::dup2(ends[1], STDOUT_FILENO);
-    ::close(ends[0]);
     ::close(ends[1]);
     Error error = error_of([] {
       AudioWriter writer(stdout_sink(), {}, 24000, 1);
@@ -152,7 +152,6 @@ TEST(StdoutSink, ReportsAClosedPipe) {
         std::string(error.what()).find("Broken pipe") != std::string::npos;
     ::_exit(right ? 7 : 1);
   }
-  ::close(ends[0]);
   ::close(ends[1]);
   int status = 0;
   ::waitpid(child, &status, 0);

@@ -104,6 +104,15 @@ TEST(Conv1d, HalfWeightsAreWithinTheirRounding) {
       relative_error(conv1d(x, w, options), conv1d(x, full, options)), 5e-4f);
 }
 
+TEST(Conv1d, WeightsOfAnF16CheckpointStayExact) {
+  auto x = random({1, 100, 80}, 14); // Whisper's first convolution
+  auto weight = mx::astype(random({512, 3, 80}, 15), mx::float16);
+  Conv1dOptions options{.pad_left = 1, .pad_right = 1};
+  Conv1dWeight w{.weight = weight};
+  Conv1dWeight full{.weight = mx::astype(weight, mx::float32)};
+  EXPECT_EQ(relative_error(conv1d(x, w, options), conv1d(x, full, options)), 0);
+}
+
 TEST(Conv1d, KeepsTheInputsDtype) {
   auto x = mx::astype(random({1, 20, 8}, 7), mx::bfloat16);
   Conv1dWeight w{.weight = mx::astype(random({4, 3, 8}, 8), mx::bfloat16)};
