@@ -1,12 +1,11 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/terminal.h"
 #include "convert/convert.h"
 #include "hub/store.h"
 #include "mlx_audio/error.h"
@@ -121,26 +120,15 @@ void run(Flags& flags) {
   if (!std::filesystem::exists(options.source)) {
     options.source = hub::resolve_model(options.source, flags.revision);
   }
-  bool terminal = ::isatty(STDERR_FILENO) != 0;
-  auto shown = std::chrono::steady_clock::now();
-  if (terminal) {
-    options.progress = [&](uint64_t done, uint64_t total) {
-      auto now = std::chrono::steady_clock::now();
-      if (done < total && now - shown < std::chrono::milliseconds(100)) {
-        return;
-      }
-      shown = now;
-      auto part = total == 0 ? 30 : static_cast<size_t>(30 * done / total);
-      fmt::print(
-          stderr,
-          "\r[{:<30}] {:.1f} of {:.1f} MB{}",
-          std::string(part, '='),
-          megabytes(done),
-          megabytes(total),
-          done < total ? "" : "\n");
-    };
-  }
+  Progress progress;
+  options.progress = [&](uint64_t done, uint64_t total) {
+    progress.show(
+        total == 0 ? 1.0
+                   : static_cast<double>(done) / static_cast<double>(total),
+        fmt::format("{:.1f} of {:.1f} MB", megabytes(done), megabytes(total)));
+  };
   ConvertReport report = convert::convert(options);
+  progress.clear();
   if (options.dry_run || options.quantize) {
     print_layers(report, !options.dry_run);
   }

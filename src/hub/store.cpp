@@ -2,34 +2,17 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <numeric>
 
 #include "hub/cache.h"
 #include "hub/environment.h"
 #include "mlx_audio/error.h"
+#include "text/nearest.h"
 
 namespace mlx_audio::hub {
 
 namespace {
 
 namespace fs = std::filesystem;
-
-// Edit distance, for "did you mean".
-size_t distance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), 0);
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t corner = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      size_t next = std::min(
-          {row[j] + 1, row[j - 1] + 1, corner + (a[i - 1] != b[j - 1])});
-      corner = row[j];
-      row[j] = next;
-    }
-  }
-  return row.back();
-}
 
 const ShortName* short_name(const std::string& model) {
   for (const auto& entry : short_names()) {
@@ -44,7 +27,7 @@ std::string nearest_name(const std::string& model) {
   std::string best;
   size_t least = std::max<size_t>(2, model.size() / 3) + 1;
   auto consider = [&](const std::string& name) {
-    size_t edits = distance(model, name);
+    size_t edits = text::edit_distance(model, name);
     if (edits < least) {
       least = edits;
       best = name;

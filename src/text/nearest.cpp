@@ -6,9 +6,6 @@
 
 namespace mlx_audio::text {
 
-namespace {
-
-// Levenshtein distance in bytes.
 size_t edit_distance(const std::string& a, const std::string& b) {
   std::vector<size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), size_t{0});
@@ -22,8 +19,6 @@ size_t edit_distance(const std::string& a, const std::string& b) {
   }
   return row.back();
 }
-
-} // namespace
 
 std::string nearest_names(
     const std::string& name,

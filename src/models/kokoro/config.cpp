@@ -6,45 +6,37 @@
 #include <nlohmann/json.hpp>
 
 #include "mlx_audio/error.h"
+#include "nn/config_reader.h"
 
 namespace mlx_audio::kokoro {
 
 namespace {
 
 using Json = nlohmann::json;
+using nn::ConfigReader;
 
-// An integer field within [low, high]; a missing one keeps its default.
-void read(const Json& json, const char* name, int& value, int low, int high) {
-  if (!json.contains(name)) {
-    return;
-  }
-  const Json& field = json.at(name);
-  if (!field.is_number_integer() || field.get<int64_t>() < low ||
-      field.get<int64_t>() > high) {
-    throw Error(
-        ErrorKind::corrupt_data,
-        std::string("config.json: '") + name + "' is " + field.dump() +
-            ", not an integer of " + std::to_string(low) + ".." +
-            std::to_string(high));
-  }
-  value = field.get<int>();
+constexpr size_t max_list = 16; // stages, kernels, dilations
+
+// A field that keeps its default where config.json lacks it.
+void read(
+    const ConfigReader& json,
+    const char* name,
+    int& value,
+    int low,
+    int high) {
+  value = json.integer(name, low, high, value);
 }
 
-std::vector<int> read_list(const Json& json, const char* name, int high) {
-  std::vector<int> list;
-  for (const Json& item : json.at(name)) {
-    if (!item.is_number_integer() || item.get<int64_t>() < 1 ||
-        item.get<int64_t>() > high || list.size() >= 16) {
-      throw Error(
-          ErrorKind::corrupt_data,
-          std::string("config.json: '") + name + "' holds " + item.dump());
-    }
-    list.push_back(item.get<int>());
+std::vector<int>
+read_list(const ConfigReader& json, const char* name, int high) {
+  auto list = json.integers(name, 1, high);
+  if (list.size() > max_list) {
+    json.refuse(name, "a list of 1 to 16 integers");
   }
   return list;
 }
 
-Config parse(const Json& json) {
+Config parse(const ConfigReader& json) {
   Config config;
   read(json, "hidden_dim", config.hidden_dim, 16, 8192);
   read(json, "style_dim", config.style_dim, 1, 4096);
@@ -55,7 +47,7 @@ Config parse(const Json& json) {
       json, "text_encoder_kernel_size", config.text_encoder_kernel_size, 1, 63);
   read(json, "sample_rate", config.sample_rate, 8000, 192000);
 
-  const Json& bert = json.at("plbert");
+  ConfigReader bert = json.object("plbert");
   auto& b = config.plbert;
   read(bert, "hidden_size", b.hidden_size, 8, 8192);
   read(bert, "embedding_size", b.embedding_size, 8, 8192);
@@ -64,14 +56,16 @@ Config parse(const Json& json) {
   read(bert, "max_position_embeddings", b.max_position_embeddings, 3, 65536);
   read(bert, "num_hidden_layers", b.num_hidden_layers, 1, 128);
 
-  const Json& net = json.at("istftnet");
+  ConfigReader net = json.object("istftnet");
   auto& n = config.istftnet;
   n.upsample_rates = read_list(net, "upsample_rates", 64);
   n.upsample_kernel_sizes = read_list(net, "upsample_kernel_sizes", 256);
   n.resblock_kernel_sizes = read_list(net, "resblock_kernel_sizes", 63);
-  for (const Json& dilations : net.at("resblock_dilation_sizes")) {
-    n.resblock_dilation_sizes.push_back(
-        read_list(Json{{"dilations", dilations}}, "dilations", 64));
+  for (const Json& dilations : net.json().at("resblock_dilation_sizes")) {
+    n.resblock_dilation_sizes.push_back(read_list(
+        ConfigReader(Json{{"dilations", dilations}}, net.name()),
+        "dilations",
+        64));
   }
   read(net, "upsample_initial_channel", n.upsample_initial_channel, 4, 8192);
   read(net, "gen_istft_n_fft", n.n_fft, 4, 4096);
@@ -84,14 +78,10 @@ Config parse(const Json& json) {
         "config.json: the lists of 'istftnet' do not fit each other");
   }
 
-  for (const auto& [phoneme, id] : json.at("vocab").items()) {
-    if (!id.is_number_integer() || id.get<int64_t>() < 0 ||
-        id.get<int64_t>() >= config.n_token) {
-      throw Error(
-          ErrorKind::corrupt_data,
-          "config.json: vocab entry '" + phoneme + "' is " + id.dump());
-    }
-    config.vocab[phoneme] = id.get<int>();
+  ConfigReader vocab = json.object("vocab");
+  for (const auto& [phoneme, id] : vocab.json().items()) {
+    config.vocab[phoneme] =
+        vocab.integer(phoneme.c_str(), 0, config.n_token - 1);
   }
   return config;
 }
@@ -113,7 +103,7 @@ Config load_config(const std::string& folder) {
     throw Error(ErrorKind::not_found, "no config.json in '" + folder + "'");
   }
   try {
-    return parse(Json::parse(file));
+    return parse(ConfigReader(Json::parse(file), "config.json"));
   } catch (const Json::exception& error) {
     throw Error(
         ErrorKind::corrupt_data,

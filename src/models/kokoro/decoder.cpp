@@ -24,12 +24,6 @@ kernels::Conv1dOptions same(int kernel, int dilation = 1) {
   return {.pad_left = pad, .pad_right = pad, .dilation = dilation};
 }
 
-void tap(Taps* taps, const char* name, const mx::array& value) {
-  if (taps != nullptr) {
-    taps->insert_or_assign(name, value);
-  }
-}
-
 } // namespace
 
 SnakeResBlock::SnakeResBlock(

@@ -111,11 +111,6 @@ Network::Result Network::operator()(
     float speed,
     std::optional<uint64_t> noise_seed,
     Taps* taps /* = nullptr */) const {
-  auto tap = [&](const char* name, const mx::array& value) {
-    if (taps != nullptr) {
-      taps->insert_or_assign(name, value);
-    }
-  };
   int count = static_cast<int>(ids.size());
   auto tokens = mx::array(ids.data(), {1, count}, mx::int32);
   auto parts = mx::split(mx::astype(style, mx::float32), 2, -1);
@@ -123,17 +118,17 @@ Network::Result Network::operator()(
   const auto& prosodic = parts[1];
 
   auto bert = bert_(tokens);
-  tap("bert", bert);
+  tap(taps, "bert", bert);
   auto d_en = bert_encoder_(bert);
-  tap("d_en", d_en);
+  tap(taps, "d_en", d_en);
   auto encoded = predictor_.encode(d_en, prosodic);
-  tap("dur_encoder", encoded);
+  tap(taps, "dur_encoder", encoded);
   auto logits = predictor_.duration_logits(encoded);
-  tap("duration_logits", logits);
+  tap(taps, "duration_logits", logits);
   auto lengths = mx::reshape(
       mx::sum(mx::sigmoid(mx::astype(logits, mx::float32)), -1), {count});
   auto text = text_encoder_(tokens);
-  tap("text_encoder", text);
+  tap(taps, "text_encoder", text);
   mx::eval(lengths, text, encoded);
 
   std::vector<int> durations(count);
@@ -147,10 +142,10 @@ Network::Result Network::operator()(
   auto index =
       mx::array(frames.data(), {static_cast<int>(frames.size())}, mx::int32);
   auto curves = predictor_.curves(mx::take(encoded, index, 1), prosodic);
-  tap("F0", curves.f0);
-  tap("N", curves.energy);
+  tap(taps, "F0", curves.f0);
+  tap(taps, "N", curves.energy);
   auto aligned = mx::take(text, index, 1);
-  tap("asr", aligned);
+  tap(taps, "asr", aligned);
   auto samples =
       decoder_(aligned, curves.f0, curves.energy, acoustic, noise_seed, taps);
   return {durations, mx::reshape(samples, {-1})};
