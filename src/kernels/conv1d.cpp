@@ -130,6 +130,19 @@ mx::array conv1d(
   return conv1d_mlx(x, weight, options, residual);
 }
 
+mx::array ada_norm_conv1d(
+    const mx::array& x,
+    const AdaNorm& norm,
+    const Conv1dWeight& weight,
+    const Conv1dOptions& options /* = {} */,
+    const std::optional<mx::array>& residual /* = std::nullopt */) {
+  check("ada_norm_conv1d", x, weight, options.groups);
+  if (options.groups == 1 && x.size() > 0 && use_cpu_kernels()) {
+    return ada_norm_conv1d_cpu(x, norm, weight, options, residual);
+  }
+  return conv1d(ada_instance_norm(x, norm), weight, options, residual);
+}
+
 mx::array conv_transpose1d(
     const mx::array& x,
     const Conv1dWeight& weight,

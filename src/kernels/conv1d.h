@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "kernels/norm.h"
 #include "mlx/mlx.h"
 
 namespace mlx_audio::kernels {
@@ -51,6 +52,15 @@ struct StoredConv1dWeight {
 /// + 1.
 mx::array conv1d(
     const mx::array& x,
+    const Conv1dWeight& weight,
+    const Conv1dOptions& options = {},
+    const std::optional<mx::array>& residual = std::nullopt);
+
+/// conv1d of ada_instance_norm(x, norm), whose result need never exist as a
+/// whole.
+mx::array ada_norm_conv1d(
+    const mx::array& x,
+    const AdaNorm& norm,
     const Conv1dWeight& weight,
     const Conv1dOptions& options = {},
     const std::optional<mx::array>& residual = std::nullopt);

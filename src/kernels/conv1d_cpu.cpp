@@ -8,6 +8,7 @@
 
 #include "kernels/conv1d_pack.h"
 #include "kernels/cpu_op.h"
+#include "kernels/instance_norm_cpu.h"
 
 namespace mlx_audio::kernels {
 
@@ -95,32 +96,73 @@ void depthwise_conv(
   }
 }
 
+// Arguments of AdaNorm as they lie behind x and the residual.
+struct NormArguments {
+  int first; // gamma, beta, perhaps alpha
+  float eps;
+  bool snake;
+  float slope;
+};
+
+ChannelMap norm_map(
+    const NormArguments& norm,
+    const std::vector<mx::array>& in,
+    int batch,
+    const float* x,
+    const Shape& s) {
+  size_t at = static_cast<size_t>(batch) * s.in;
+  return instance_norm_map(
+      x,
+      s.time,
+      s.in,
+      in[norm.first].data<float>() + at,
+      in[norm.first + 1].data<float>() + at,
+      norm.eps,
+      {.snake_alpha = norm.snake ? in[norm.first + 2].data<float>() : nullptr,
+       .leaky_slope = norm.slope});
+}
+
 mx::array run_conv1d(
     const mx::array& x,
     const std::shared_ptr<const PackedConv1d>& pack,
     const Shape& s,
     const Conv1dOptions& o,
-    const std::optional<mx::array>& residual) {
+    const std::optional<mx::array>& residual,
+    const AdaNorm* norm = nullptr) {
   bool depthwise = !pack->depthwise.empty();
   std::vector<mx::array> inputs = {as_f32(x)};
   if (residual) {
     inputs.push_back(as_f32(*residual));
   }
+  std::optional<NormArguments> arguments;
+  if (norm != nullptr) {
+    arguments = {
+        static_cast<int>(inputs.size()),
+        norm->eps,
+        norm->snake_alpha.has_value(),
+        norm->leaky_slope};
+    inputs.push_back(as_f32(norm->gamma));
+    inputs.push_back(as_f32(norm->beta));
+    if (norm->snake_alpha) {
+      inputs.push_back(as_f32(*norm->snake_alpha));
+    }
+  }
   int batch = x.shape(0);
   double flops =
       2.0 * batch * s.time_out * s.out * s.kernel * (depthwise ? 1 : s.in);
   double bytes = 4.0 * batch *
-      (static_cast<double>(s.time) * s.in +
+      (static_cast<double>(s.time) * s.in * (norm != nullptr ? 2 : 1) +
        static_cast<double>(s.time_out) * s.out * (residual ? 2 : 1));
   const char* name = pack->fft != nullptr ? "conv1d_fft"
       : depthwise                         ? "conv1d_depthwise"
                                           : "conv1d";
+  bool has_residual = residual.has_value();
   auto y = cpu_op(
       name,
       inputs,
       {batch, s.time_out, s.out},
       mx::float32,
-      [pack, s, o, batch, depthwise](
+      [pack, s, o, batch, depthwise, has_residual, arguments](
           const std::vector<mx::array>& in, std::vector<mx::array>& out) {
         std::vector<float> buffer;
         for (int b = 0; b < batch; ++b) {
@@ -128,26 +170,35 @@ mx::array run_conv1d(
               in[0].data<float>() + static_cast<size_t>(b) * s.time * s.in;
           size_t at = static_cast<size_t>(b) * s.time_out * s.out;
           float* to = out[0].data<float>() + at;
-          const float* rest =
-              in.size() > 1 ? in[1].data<float>() + at : nullptr;
-          if (pack->fft != nullptr) {
-            fft_conv1d(
-                *pack->fft,
-                {from, s.time, o.pad_left, o.dilation},
-                {to, s.time_out, rest, pack->bias.data()});
+          const float* rest = has_residual ? in[1].data<float>() + at : nullptr;
+          if (depthwise) {
+            fill(to, rest, pack->bias, s.time_out);
+            depthwise_conv(
+                padded(from, s, o, buffer), pack->depthwise.data(), to, s, o);
             continue;
           }
-          fill(to, rest, pack->bias, s.time_out);
-          const float* source = padded(from, s, o, buffer);
-          if (depthwise) {
-            depthwise_conv(source, pack->depthwise.data(), to, s, o);
+          std::optional<ChannelMap> map;
+          if (arguments) {
+            map = norm_map(*arguments, in, b, from, s);
+          }
+          ConvInput input{
+              from,
+              s.time,
+              o.pad_left,
+              o.stride,
+              o.dilation,
+              map ? &*map : nullptr};
+          ConvOutput output{to, s.time_out, rest, pack->bias.data()};
+          if (pack->fft != nullptr) {
+            fft_conv1d(*pack->fft, input, output);
           } else {
-            direct_conv1d(
-                *pack->direct, source, o.stride, o.dilation, to, s.time_out);
+            direct_conv1d(*pack->direct, input, output);
           }
         }
       },
-      {flops, bytes});
+      {flops, bytes},
+      Layout::contiguous,
+      has_residual ? 1 : no_input);
   return mx::astype(y, x.dtype());
 }
 
@@ -249,6 +300,21 @@ mx::array conv1d_cpu(
     const std::optional<mx::array>& residual) {
   return run_conv1d(
       x, packed_conv1d(weight, o), shape_of(x, weight.weight, o), o, residual);
+}
+
+mx::array ada_norm_conv1d_cpu(
+    const mx::array& x,
+    const AdaNorm& norm,
+    const Conv1dWeight& weight,
+    const Conv1dOptions& o,
+    const std::optional<mx::array>& residual) {
+  return run_conv1d(
+      x,
+      packed_conv1d(weight, o),
+      shape_of(x, weight.weight, o),
+      o,
+      residual,
+      &norm);
 }
 
 mx::array conv_transpose1d_cpu(

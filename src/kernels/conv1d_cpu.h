@@ -25,6 +25,14 @@ mx::array conv1d_cpu(
     const Conv1dOptions& options,
     const std::optional<mx::array>& residual);
 
+/// groups must be 1.
+mx::array ada_norm_conv1d_cpu(
+    const mx::array& x,
+    const AdaNorm& norm,
+    const Conv1dWeight& weight,
+    const Conv1dOptions& options,
+    const std::optional<mx::array>& residual);
+
 mx::array conv_transpose1d_cpu(
     const mx::array& x,
     const Conv1dWeight& weight,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/scratch.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -12,91 +13,278 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "kernels/bf16_pairs-inl.h"
+#include "kernels/channel_map-inl.h"
 #include "kernels/panels-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace mlx_audio::kernels::HWY_NAMESPACE {
 
-template <class Weight>
-void run(
-    const DirectConv1dWeight& w,
-    const Weight* panels,
-    const float* x,
-    int stride,
-    int dilation,
-    float* y,
-    int time_out) {
-  const size_t in = w.in;
-  const size_t out = w.out;
-  const int depth = w.panels.depth();
-  const int padded = w.panels.padded_out();
-  const bool whole = padded == w.out; // panels fit the rows of y
-  // Rows a block: small enough that their inputs stay in the second cache while
-  // the weights stream by, few enough that every thread has work.
-  const int threads = omp_get_max_threads();
-  int block = std::clamp(65536 / std::max(1, w.in), 6, 96) / 6 * 6;
-  block = std::min(block, ((time_out + threads - 1) / threads + 5) / 6 * 6);
-#pragma omp parallel
-  {
-    std::vector<float> taps(w.joined ? static_cast<size_t>(block) * depth : 0);
-    std::vector<float> wide(whole ? 0 : static_cast<size_t>(block) * padded);
-#pragma omp for schedule(dynamic)
-    for (int t = 0; t < time_out; t += block) {
-      const int rows = std::min(block, time_out - t);
-      float* c = y + t * out;
-      size_t c_stride = out;
-      if (!whole) {
-        c = wide.data();
-        c_stride = padded;
-        for (int r = 0; r < rows; ++r) {
-          std::copy_n(y + (t + r) * out, out, c + r * c_stride);
+// Rows of x as products read them: f32, or bf16 pairs of channels.
+class Rows {
+ public:
+  Rows(const DirectConv1dWeight& w, const ConvInput& input, bool as_pairs)
+      : w_(w),
+        input_(input),
+        as_pairs_(as_pairs),
+        width_(as_pairs ? (w.in + 1) / 2 : w.in) {}
+
+  /// Floats (or pairs) that output rows [t, t + rows) take.
+  size_t needed(int rows) const {
+    return w_.joined ? static_cast<size_t>(rows) * w_.panels.depth()
+                     : static_cast<size_t>(span(rows)) * width_;
+  }
+  int span(int rows) const {
+    return (rows - 1) * input_.stride + (w_.kernel - 1) * input_.dilation + 1;
+  }
+  size_t width() const {
+    return width_;
+  }
+  /// Whether x can be read where it lies.
+  bool plain(int t, int rows) const {
+    const int first = t * input_.stride - input_.pad_left;
+    return !as_pairs_ && !w_.joined && input_.map == nullptr && first >= 0 &&
+        first + span(rows) <= input_.time;
+  }
+
+  /// Input rows of output rows [t, t + rows), one after the other; or with
+  /// joined taps a row of all taps for each output. `line` has room for one row
+  /// of taps.
+  void load(int t, int rows, float* to, std::vector<float>& line) const {
+    const int first = t * input_.stride - input_.pad_left;
+    if (!w_.joined) {
+      line.resize(w_.in + 1);
+      for (int i = 0; i < span(rows); ++i) {
+        if (!as_pairs_) {
+          row(first + i, to + i * width_);
+          continue;
         }
+        row(first + i, line.data());
+        line[w_.in] = 0;
+        to_pairs(line.data(), to + i * width_);
       }
-      const float* from = x + static_cast<size_t>(t) * stride * in;
-      if (w.joined) {
-        for (int r = 0; r < rows; ++r) {
-          for (int j = 0; j < w.kernel; ++j) {
-            std::copy_n(
-                from + (static_cast<size_t>(r) * stride + j * dilation) * in,
-                in,
-                taps.data() + (static_cast<size_t>(r) * w.kernel + j) * in);
-          }
-        }
-        panels::product<true>(
-            taps.data(), depth, panels, depth, padded, c, c_stride, rows);
-      } else {
-        for (int j = 0; j < w.kernel; ++j) {
-          panels::product<true>(
-              from + static_cast<size_t>(j) * dilation * in,
-              stride * in,
-              panels + j * w.panels.matrix_stride(),
-              depth,
-              padded,
-              c,
-              c_stride,
-              rows);
-        }
+      return;
+    }
+    const size_t depth = w_.panels.depth();
+    const size_t taps = static_cast<size_t>(w_.kernel) * w_.in;
+    line.resize(taps + 1);
+    for (int r = 0; r < rows; ++r) {
+      float* row_to = as_pairs_ ? line.data() : to + r * depth;
+      for (int j = 0; j < w_.kernel; ++j) {
+        row(first + r * input_.stride + j * input_.dilation,
+            row_to + static_cast<size_t>(j) * w_.in);
       }
-      if (!whole) {
-        for (int r = 0; r < rows; ++r) {
-          std::copy_n(c + r * c_stride, out, y + (t + r) * out);
-        }
+      if (as_pairs_) {
+        line[taps] = 0;
+        to_pairs(line.data(), to + r * depth, depth);
       }
     }
+  }
+
+ private:
+  void row(int at, float* to) const {
+    if (at < 0 || at >= input_.time) {
+      std::fill_n(to, w_.in, 0.0f);
+      return;
+    }
+    const float* from = input_.x + static_cast<size_t>(at) * w_.in;
+    if (input_.map != nullptr) {
+      map_row(from, to, w_.in, *input_.map);
+    } else {
+      std::copy_n(from, w_.in, to);
+    }
+  }
+
+  void to_pairs(const float* from, float* to) const {
+    to_pairs(from, to, width_);
+  }
+  static void to_pairs(const float* from, float* to, size_t count) {
+    const pairs::F d;
+    auto* out = reinterpret_cast<uint32_t*>(to);
+    size_t p = 0;
+#if HWY_TARGET != HWY_SCALAR
+    const size_t lanes = hn::Lanes(d);
+    for (; p + lanes <= count; p += lanes) {
+      hn::Vec<pairs::F> low;
+      hn::Vec<pairs::F> high;
+      hn::LoadInterleaved2(d, from + 2 * p, low, high);
+      hn::StoreU(pairs::make(low, high), pairs::U(), out + p);
+    }
+#endif
+    for (; p < count; ++p) {
+      out[p] = hn::GetLane(
+          pairs::make(hn::Set(d, from[2 * p]), hn::Set(d, from[2 * p + 1])));
+    }
+  }
+
+  const DirectConv1dWeight& w_;
+  const ConvInput& input_;
+  bool as_pairs_;
+  size_t width_;
+};
+
+// c (+)= rows times the panels from `panel` on, `count` of them.
+void multiply(
+    const DirectConv1dWeight& w,
+    const float* a,
+    size_t width,
+    size_t stride,
+    size_t dilation,
+    int panel,
+    int count,
+    float* c,
+    size_t c_stride,
+    int rows) {
+  const int taps = w.joined ? 1 : w.kernel;
+  const int depth = w.panels.depth();
+  const size_t panel_size = static_cast<size_t>(depth) * w.panels.width();
+  const size_t a_stride = w.joined ? depth : stride * width;
+  const size_t a_tap = dilation * width;
+  if (w.panels.type() == PanelType::bf16_pairs) {
+    const auto* from = reinterpret_cast<const uint32_t*>(a);
+    for (int p = 0; p < count; ++p) {
+      pairs::for_rows<12>(rows, [&](auto n, int r) HWY_ATTR {
+        pairs::tile<decltype(n)::value>(
+            from + r * a_stride,
+            a_stride,
+            a_tap,
+            w.panels.pairs() + (panel + p) * panel_size,
+            w.panels.matrix_stride(),
+            taps,
+            depth,
+            c + r * c_stride + static_cast<size_t>(p) * w.panels.width(),
+            c_stride);
+      });
+    }
+    return;
+  }
+  auto with = [&](const auto* panels) HWY_ATTR {
+    for (int j = 0; j < taps; ++j) {
+      panels::product<true>(
+          a + j * a_tap,
+          a_stride,
+          panels + j * w.panels.matrix_stride() + panel * panel_size,
+          depth,
+          count * w.panels.width(),
+          c,
+          c_stride,
+          rows);
+    }
+  };
+  if (w.panels.type() == PanelType::f16) {
+    with(w.panels.halves());
+  } else {
+    with(w.panels.floats());
+  }
+}
+
+// Residual (or zeros) plus bias in columns [from, to).
+void fill(
+    const ConvOutput& o,
+    size_t out,
+    int t,
+    size_t from,
+    size_t to,
+    float* row) {
+  if (o.residual == nullptr) {
+    std::copy(o.bias + from, o.bias + to, row);
+    return;
+  }
+  const float* r = o.residual + t * out + from;
+  for (size_t c = 0; c < to - from; ++c) {
+    row[c] = r[c] + o.bias[from + c];
   }
 }
 
 void convolve_direct(
     const DirectConv1dWeight& w,
-    const float* x,
-    int stride,
-    int dilation,
-    float* y,
-    int time_out) {
-  if (w.panels.half()) {
-    run(w, w.panels.halves(), x, stride, dilation, y, time_out);
-  } else {
-    run(w, w.panels.floats(), x, stride, dilation, y, time_out);
+    const ConvInput& input,
+    const ConvOutput& output) {
+  const size_t out = w.out;
+  const bool as_pairs = w.panels.type() == PanelType::bf16_pairs;
+  const int step = as_pairs ? 12 : 6;
+  const Rows source(w, input, as_pairs);
+  // Rows a block: small enough that their inputs stay in the second cache while
+  // the weights stream by. Short sequences are shared among the threads by
+  // columns as well.
+  const int threads = omp_get_max_threads();
+  const int most = as_pairs ? 192 : 96;
+  int block =
+      std::clamp((as_pairs ? 131072 : 65536) / std::max(1, w.in), step, most);
+  block = std::max(step, block / step * step);
+  const int per_thread = (output.time + threads - 1) / threads;
+  int pieces = 1;
+  if (per_thread < block) {
+    // Weights outweigh a short sequence: each thread reads its part of them.
+    if (static_cast<size_t>(w.in) * w.kernel > 512 && w.panels.count() > 1) {
+      pieces = std::min(threads, w.panels.count());
+    } else {
+      block = (per_thread + step - 1) / step * step;
+    }
+  }
+  const int blocks = (output.time + block - 1) / block;
+  const int piece_panels = (w.panels.count() + pieces - 1) / pieces;
+#pragma omp parallel
+  {
+    static thread_local Scratch taps_scratch;
+    static thread_local Scratch wide_scratch;
+    std::vector<float> line;
+    int loaded = -1;
+    const float* a = nullptr;
+#pragma omp for schedule(static)
+    for (int item = 0; item < blocks * pieces; ++item) {
+      // Pieces of one block lie apart, so that each thread keeps to its part of
+      // the weights.
+      const int t = item % blocks * block;
+      const int rows = std::min(block, output.time - t);
+      const int panel = item / blocks * piece_panels;
+      const int count = std::min(piece_panels, w.panels.count() - panel);
+      if (count <= 0) {
+        continue;
+      }
+      if (loaded != t) {
+        loaded = t;
+        if (source.plain(t, rows)) {
+          a = input.x +
+              static_cast<size_t>(t * input.stride - input.pad_left) * w.in;
+        } else {
+          float* to =
+              taps_scratch.floats(static_cast<int64_t>(source.needed(rows)));
+          source.load(t, rows, to, line);
+          a = to;
+        }
+      }
+      const size_t from = static_cast<size_t>(panel) * w.panels.width();
+      const size_t to =
+          std::min(out, from + static_cast<size_t>(count) * w.panels.width());
+      const size_t padded = static_cast<size_t>(count) * w.panels.width();
+      const bool whole = to - from == padded; // panels fit the rows of y
+      float* c = output.y + t * out + from;
+      size_t c_stride = out;
+      if (!whole) {
+        c = wide_scratch.floats(static_cast<int64_t>(rows * padded));
+        c_stride = padded;
+        std::fill_n(c, rows * padded, 0.0f);
+      }
+      for (int r = 0; r < rows; ++r) {
+        fill(output, out, t + r, from, to, c + r * c_stride);
+      }
+      multiply(
+          w,
+          a,
+          source.width(),
+          input.stride,
+          input.dilation,
+          panel,
+          count,
+          c,
+          c_stride,
+          rows);
+      for (int r = 0; !whole && r < rows; ++r) {
+        std::copy_n(
+            c + r * c_stride, to - from, output.y + (t + r) * out + from);
+      }
+    }
   }
 }
 
@@ -113,19 +301,29 @@ DirectConv1dWeight::DirectConv1dWeight(
     int out_,
     int kernel_,
     int in_,
-    bool half)
+    PanelType type)
     : in(in_), out(out_), kernel(kernel_), joined(kernel_ > 1 && in_ < 64) {
-  panels = joined ? Panels(1, kernel * in, out, half)
-                  : Panels(kernel, in, out, half);
+  const bool as_pairs = type == PanelType::bf16_pairs;
+  const int matrices = joined ? 1 : kernel;
+  const int rows = joined ? kernel * in : in; // of one matrix
+  panels = Panels(matrices, as_pairs ? (rows + 1) / 2 : rows, out, type);
   const size_t width = panels.width();
 #pragma omp parallel
   {
-    std::vector<float> block(kernel * in * width);
+    // A row of zeros more, for the last pair of an odd depth.
+    std::vector<float> block((static_cast<size_t>(kernel) * in + 1) * width);
+    std::vector<float> one((static_cast<size_t>(rows) + 1) * width);
 #pragma omp for schedule(dynamic)
     for (int panel = 0; panel < panels.count(); ++panel) {
       source(panel * panels.width(), block.data());
-      for (int j = 0; j < (joined ? 1 : kernel); ++j) {
-        panels.set(j, panel, block.data() + j * in * width);
+      for (int j = 0; j < matrices; ++j) {
+        const float* from = block.data() + j * in * width;
+        if (!as_pairs) {
+          panels.set(j, panel, from);
+          continue;
+        }
+        std::copy_n(from, rows * width, one.data());
+        panels.set_pairs(j, panel, one.data(), one.data() + width, 2 * width);
       }
     }
   }
@@ -133,13 +331,9 @@ DirectConv1dWeight::DirectConv1dWeight(
 
 void direct_conv1d(
     const DirectConv1dWeight& weight,
-    const float* x,
-    int stride,
-    int dilation,
-    float* y,
-    int time_out) {
-  HWY_DYNAMIC_DISPATCH(convolve_direct)
-  (weight, x, stride, dilation, y, time_out);
+    const ConvInput& input,
+    const ConvOutput& output) {
+  HWY_DYNAMIC_DISPATCH(convolve_direct)(weight, input, output);
 }
 
 } // namespace mlx_audio::kernels

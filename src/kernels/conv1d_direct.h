@@ -1,7 +1,8 @@
 // Convolution as one matrix product a tap, for the shapes that the Fourier
-// kernel is not made for: pointwise, strided, very wide or narrow.
+// kernel is not made for: pointwise, strided, very wide or narrow, short.
 #pragma once
 
+#include "kernels/conv1d_input.h"
 #include "kernels/panels.h"
 
 namespace mlx_audio::kernels {
@@ -12,7 +13,7 @@ struct DirectConv1dWeight {
       int out,
       int kernel,
       int in,
-      bool half);
+      PanelType type);
 
   int in;
   int out;
@@ -23,14 +24,11 @@ struct DirectConv1dWeight {
   bool joined;
 };
 
-/// y [time_out, out] += convolution of x [.., in], which has room for every
-/// tap: tap j of output t is x[t stride + j dilation].
+/// y[t] = bias + residual[t] + sum over taps j of
+/// W_j x[t stride + j dilation - pad].
 void direct_conv1d(
     const DirectConv1dWeight& weight,
-    const float* x,
-    int stride,
-    int dilation,
-    float* y,
-    int time_out);
+    const ConvInput& input,
+    const ConvOutput& output);
 
 } // namespace mlx_audio::kernels

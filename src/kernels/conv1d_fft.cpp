@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
+#include <type_traits>
 #include <vector>
 
 #include <omp.h>
 
+#include "kernels/scratch.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -14,6 +17,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "kernels/bf16_pairs-inl.h"
+#include "kernels/channel_map-inl.h"
 #include "kernels/panels-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -143,36 +148,105 @@ HWY_INLINE void complex_fft(Points<M>& p, const Twiddles<2 * M>& tw) {
   }
 }
 
+// How the transforms' planes are stored, one value a channel each.
+//
+// Gauss: planes 0 and 1 are the two real frequencies 0 and N / 2; then a + b, a
+// and b of each frequency a + b i. Products come back as k1, k2, k3.
+struct GaussPlanes {
+  static constexpr bool complex_pairs = false;
+  static constexpr int planes_out(int n) {
+    return 3 * (n / 2 - 1) + 2;
+  }
+  float* at;
+  size_t stride;
+
+  HWY_INLINE void put_reals(V first, V last) const {
+    const F d;
+    hn::Store(first, d, at);
+    hn::Store(last, d, at + stride);
+  }
+  HWY_INLINE void put(int k, C c) const {
+    const F d;
+    float* to = at + (3 * k - 1) * stride;
+    hn::Store(hn::Add(c.re, c.im), d, to);
+    hn::Store(c.re, d, to + stride);
+    hn::Store(c.im, d, to + 2 * stride);
+  }
+  HWY_INLINE C reals() const {
+    const F d;
+    return {hn::Load(d, at), hn::Load(d, at + stride)};
+  }
+  HWY_INLINE C get(int k) const { // re = k1 - k3, im = k1 + k2
+    const F d;
+    const float* from = at + (3 * k - 1) * stride;
+    V k1 = hn::Load(d, from);
+    V k2 = hn::Load(d, from + stride);
+    V k3 = hn::Load(d, from + 2 * stride);
+    return {hn::Sub(k1, k3), hn::Add(k1, k2)};
+  }
+};
+
+// Plane k is frequency k as bf16 pairs (re, im); plane 0 the two real ones.
+// Products come back as two f32 planes each.
+struct PairPlanes {
+  static constexpr bool complex_pairs = true;
+  static constexpr int planes_out(int n) {
+    return n;
+  }
+  float* at;
+  size_t stride;
+
+  HWY_INLINE void put_reals(V first, V last) const {
+    put(0, {first, last});
+  }
+  HWY_INLINE void put(int k, C c) const {
+    hn::Store(
+        pairs::make(c.re, c.im),
+        pairs::U(),
+        reinterpret_cast<uint32_t*>(at) + k * stride);
+  }
+  HWY_INLINE C reals() const {
+    return get(0);
+  }
+  HWY_INLINE C get(int k) const {
+    const F d;
+    return {
+        hn::Load(d, at + 2 * k * stride),
+        hn::Load(d, at + (2 * k + 1) * stride)};
+  }
+};
+
 // One tile of one vector of channels: samples at x + n * stride for the n for
-// which a sample exists, to the planes a + b, a, b of each frequency.
-template <int N>
+// which a sample exists, through the map, to planes.
+template <int N, class Planes>
 HWY_INLINE void forward_tile(
     const float* x, // may point before the data; only [first, last) is read
     ptrdiff_t stride,
     int first,
     int last,
-    float* planes,
-    size_t plane_stride) {
+    const ChannelMap* map,
+    size_t channel,
+    const Planes& planes) {
   constexpr int M = N / 2;
   const F d;
   const auto& tw = Twiddles<N>::get();
   Points<M> p;
+  auto sample = [&](int n) HWY_ATTR {
+    if (n < first || n >= last) {
+      return hn::Zero(d);
+    }
+    V v = hn::LoadU(d, x + n * stride);
+    return map == nullptr ? v : map_channels(d, v, channel, *map);
+  };
   for (int n = 0; n < M; ++n) {
-    int even = 2 * n;
-    int odd = even + 1;
-    C c{even >= first && even < last ? hn::LoadU(d, x + even * stride)
-                                     : hn::Zero(d),
-        odd >= first && odd < last ? hn::LoadU(d, x + odd * stride)
-                                   : hn::Zero(d)};
-    p.store(tw.reversed[n], c);
+    V even = sample(2 * n);
+    p.store(tw.reversed[n], {even, sample(2 * n + 1)});
   }
   complex_fft<M>(p, tw);
 
   // The spectrum of N real points out of that of N / 2 complex ones.
   C z0 = p.load(0);
-  hn::Store(hn::Add(z0.re, z0.im), d, planes); // frequency 0
-  hn::Store(hn::Sub(z0.re, z0.im), d, planes + plane_stride); // N / 2
-  float* out = planes + 2 * plane_stride;
+  planes.put_reals(hn::Add(z0.re, z0.im), hn::Sub(z0.re, z0.im));
   const V half = hn::Set(d, 0.5f);
   for (int k = 1; k <= M / 2; ++k) {
     C a = p.load(k);
@@ -182,27 +256,17 @@ HWY_INLINE void forward_tile(
     C odd{
         hn::Mul(half, hn::Add(a.im, b.im)), hn::Mul(half, hn::Sub(b.re, a.re))};
     C turned = times(odd, tw.re[k], tw.im[k]);
-    C low = even + turned; // frequency k
-    C high{
-        hn::Sub(even.re, turned.re),
-        hn::Sub(turned.im, even.im)}; // frequency M - k
-    float* to = out + 3 * (k - 1) * plane_stride;
-    hn::Store(hn::Add(low.re, low.im), d, to);
-    hn::Store(low.re, d, to + plane_stride);
-    hn::Store(low.im, d, to + 2 * plane_stride);
-    to = out + 3 * (M - k - 1) * plane_stride;
-    hn::Store(hn::Add(high.re, high.im), d, to);
-    hn::Store(high.re, d, to + plane_stride);
-    hn::Store(high.im, d, to + 2 * plane_stride);
+    planes.put(k, even + turned);
+    planes.put(
+        M - k, {hn::Sub(even.re, turned.re), hn::Sub(turned.im, even.im)});
   }
 }
 
 // The way back: products of one tile and one vector of channels to `count`
 // samples at y + n * stride, with bias and residual.
-template <int N>
+template <int N, class Planes>
 HWY_INLINE void inverse_tile(
-    const float* planes,
-    size_t plane_stride,
+    const Planes& planes,
     float* y,
     const float* residual,
     const float* bias,
@@ -211,21 +275,12 @@ HWY_INLINE void inverse_tile(
   constexpr int M = N / 2;
   const F d;
   const auto& tw = Twiddles<N>::get();
-  // Gauss: re = k1 - k3, im = k1 + k2.
-  auto frequency = [&](int k) HWY_ATTR {
-    const float* from = planes + (2 + 3 * (k - 1)) * plane_stride;
-    V k1 = hn::Load(d, from);
-    V k2 = hn::Load(d, from + plane_stride);
-    V k3 = hn::Load(d, from + 2 * plane_stride);
-    return C{hn::Sub(k1, k3), hn::Add(k1, k2)};
-  };
   Points<M> p; // real and imaginary parts swapped: the inverse transform
-  V x0 = hn::Load(d, planes);
-  V xm = hn::Load(d, planes + plane_stride);
+  auto [x0, xm] = planes.reals();
   p.store(0, {hn::Sub(x0, xm), hn::Add(x0, xm)});
   for (int k = 1; k <= M / 2; ++k) {
-    C a = frequency(k);
-    C b = frequency(M - k);
+    C a = planes.get(k);
+    C b = planes.get(M - k);
     C even{hn::Add(a.re, b.re), hn::Sub(a.im, b.im)};
     C diff{hn::Sub(a.re, b.re), hn::Add(a.im, b.im)};
     C odd = times(diff, tw.re[k], -tw.im[k]);
@@ -248,48 +303,110 @@ HWY_INLINE void inverse_tile(
   }
 }
 
+// Columns of product `g` for all rows: `count` panels from `panel` on.
+template <class Weight>
+void multiply(
+    const FftConv1dWeight& w,
+    const Weight* panels,
+    int g,
+    int panel,
+    int count,
+    const float* a,
+    size_t a_plane,
+    float* c,
+    size_t c_plane,
+    int rows) {
+  const size_t panel_size = static_cast<size_t>(w.in) * w.panels.width();
+  const Weight* from =
+      panels + g * w.panels.matrix_stride() + panel * panel_size;
+  const int columns = count * w.panels.width();
+  if constexpr (std::is_same_v<Weight, uint32_t>) {
+    constexpr int max_depth = 128; // half of a panel: 16 kB
+    const auto* x = reinterpret_cast<const uint32_t*>(a) + g * a_plane;
+    float* re = c + 2 * g * c_plane;
+    for (int p = 0; p < count; ++p) {
+      for (int k = 0; k < w.in; k += max_depth) {
+        const int part = std::min(max_depth, w.in - k);
+        pairs::for_rows<6>(rows, [&](auto n, int r) HWY_ATTR {
+          auto tile = [&](auto two_reals) HWY_ATTR {
+            pairs::complex_tile<decltype(n)::value, decltype(two_reals)::value>(
+                x + static_cast<size_t>(r) * w.in + k,
+                w.in,
+                from + p * panel_size +
+                    static_cast<size_t>(k) * w.panels.width(),
+                part,
+                k == 0,
+                re + static_cast<size_t>(r) * columns + p * w.panels.width(),
+                re + c_plane + static_cast<size_t>(r) * columns +
+                    p * w.panels.width(),
+                columns);
+          };
+          if (g == 0) {
+            tile(std::true_type());
+          } else {
+            tile(std::false_type());
+          }
+        });
+      }
+    }
+  } else {
+    panels::product<false>(
+        a + g * a_plane,
+        w.in,
+        from,
+        w.in,
+        columns,
+        c + g * c_plane,
+        columns,
+        rows);
+  }
+}
+
 template <int N, class Weight>
 void run(
     const FftConv1dWeight& w,
     const Weight* panels,
-    const FftConvInput& input,
-    const FftConvOutput& output) {
+    const ConvInput& input,
+    const ConvOutput& output) {
+  using Planes = std::
+      conditional_t<std::is_same_v<Weight, uint32_t>, PairPlanes, GaussPlanes>;
   const int outputs = N - w.kernel + 1; // valid samples a tile
   const int d = input.dilation;
   // Each phase of a dilated convolution is a plain one over every d-th sample.
   const int per_phase = (output.time + d - 1) / d;
   const int tiles_per_phase = (per_phase + outputs - 1) / outputs;
   const int tiles = tiles_per_phase * d;
-  constexpr int max_block = 48; // rows of a product: a multiple of 6, in L2
+  // Rows of a product: a multiple of 6. Transforms of so many tiles, and
+  // products for a few panels of columns, stay in L2.
+  const int max_block = Planes::complex_pairs ? 24 : 48;
   const int threads = omp_get_max_threads();
   int block = (tiles + threads - 1) / threads;
   block = std::min(max_block, (block + 5) / 6 * 6);
   const int blocks = (tiles + block - 1) / block;
+  const int group = std::min(2, w.panels.count()); // panels at once
+  const int width = w.panels.width();
+  const int products = w.products();
   // Sixteen floats more keep planes off each other's cache sets.
   const size_t a_plane = static_cast<size_t>(block) * w.in + 16;
-  const size_t c_plane = static_cast<size_t>(block) * w.out + 16;
-  const int products = w.products();
+  const size_t c_plane = static_cast<size_t>(block) * group * width + 16;
+  // Sample n of tile m is x[at(m) + n d - pad].
+  auto start_of = [&](int m) {
+    return m / tiles_per_phase + m % tiles_per_phase * outputs * d;
+  };
 
 #pragma omp parallel
   {
-    static thread_local hwy::AlignedFreeUniquePtr<float[]> scratch;
-    static thread_local size_t scratch_size = 0;
-    size_t needed = products * (a_plane + c_plane);
-    if (scratch_size < needed) {
-      scratch = hwy::AllocateAligned<float>(needed);
-      scratch_size = needed;
-    }
-    float* a = scratch.get();
+    static thread_local Scratch scratch;
+    float* a = scratch.floats(
+        static_cast<int64_t>(products * a_plane) +
+        static_cast<int64_t>(Planes::planes_out(N) * c_plane));
     float* c = a + products * a_plane;
 #pragma omp for schedule(dynamic)
     for (int b = 0; b < blocks; ++b) {
       const int begin = b * block;
       const int rows = std::min(block, tiles - begin);
       for (int m = 0; m < rows; ++m) {
-        int phase = (begin + m) / tiles_per_phase;
-        int start = (begin + m) % tiles_per_phase * outputs;
-        // Sample n of the tile is x[at + n d].
-        int at = phase + start * d - input.pad_left;
+        int at = start_of(begin + m) - input.pad_left;
         int first = at >= 0 ? 0 : (-at + d - 1) / d;
         int last = at >= input.time ? 0 : (input.time - at + d - 1) / d;
         last = std::min(last, N);
@@ -302,40 +419,34 @@ void run(
               stride,
               first,
               last,
-              a + static_cast<size_t>(m) * w.in + channel,
-              a_plane);
+              input.map,
+              channel,
+              Planes{a + static_cast<size_t>(m) * w.in + channel, a_plane});
         }
       }
-      for (int g = 0; g < products; ++g) {
-        panels::product<false>(
-            a + g * a_plane,
-            w.in,
-            panels + g * w.panels.matrix_stride(),
-            w.in,
-            w.out,
-            c + g * c_plane,
-            w.out,
-            rows);
-      }
-      for (int m = 0; m < rows; ++m) {
-        int phase = (begin + m) / tiles_per_phase;
-        int start = (begin + m) % tiles_per_phase * outputs;
-        int at = phase + start * d;
-        int left = at >= output.time ? 0 : (output.time - at + d - 1) / d;
-        int count = std::min(outputs, left);
-        const ptrdiff_t stride = static_cast<ptrdiff_t>(d) * w.out;
-        const size_t offset = static_cast<size_t>(at) * w.out;
-        for (int channel = 0; channel < w.out;
-             channel += static_cast<int>(lanes())) {
-          inverse_tile<N>(
-              c + static_cast<size_t>(m) * w.out + channel,
-              c_plane,
-              output.y + offset + channel,
-              output.residual == nullptr ? nullptr
-                                         : output.residual + offset + channel,
-              output.bias + channel,
-              stride,
-              count);
+      for (int panel = 0; panel < w.panels.count(); panel += group) {
+        const int count = std::min(group, w.panels.count() - panel);
+        for (int g = 0; g < products; ++g) {
+          multiply(w, panels, g, panel, count, a, a_plane, c, c_plane, rows);
+        }
+        for (int m = 0; m < rows; ++m) {
+          int at = start_of(begin + m);
+          int left = at >= output.time ? 0 : (output.time - at + d - 1) / d;
+          const ptrdiff_t stride = static_cast<ptrdiff_t>(d) * w.out;
+          for (int column = 0; column < count * width;
+               column += static_cast<int>(lanes())) {
+            const int channel = panel * width + column;
+            const size_t offset = static_cast<size_t>(at) * w.out + channel;
+            inverse_tile<N>(
+                Planes{
+                    c + static_cast<size_t>(m) * count * width + column,
+                    c_plane},
+                output.y + offset,
+                output.residual == nullptr ? nullptr : output.residual + offset,
+                output.bias + channel,
+                stride,
+                std::min(outputs, left));
+          }
         }
       }
     }
@@ -344,22 +455,22 @@ void run(
 
 void convolve(
     const FftConv1dWeight& w,
-    const FftConvInput& input,
-    const FftConvOutput& output) {
-  auto with_size = [&](auto size, const auto* panels) {
-    run<decltype(size)::value>(w, panels, input, output);
-  };
+    const ConvInput& input,
+    const ConvOutput& output) {
   auto with_panels = [&](const auto* panels) {
     if (w.size == 64) {
-      with_size(std::integral_constant<int, 64>(), panels);
+      run<64>(w, panels, input, output);
     } else {
-      with_size(std::integral_constant<int, 32>(), panels);
+      run<32>(w, panels, input, output);
     }
   };
-  if (w.panels.half()) {
-    with_panels(w.panels.halves());
-  } else {
-    with_panels(w.panels.floats());
+  switch (w.panels.type()) {
+    case PanelType::f32:
+      return with_panels(w.panels.floats());
+    case PanelType::f16:
+      return with_panels(w.panels.halves());
+    case PanelType::bf16_pairs:
+      return with_panels(w.panels.pairs());
   }
 }
 
@@ -381,7 +492,11 @@ int tile_size(int in, int out) {
 
 } // namespace
 
-bool FftConv1dWeight::worthwhile(int in, int out, int kernel) {
+bool FftConv1dWeight::worthwhile(int in, int out, int kernel, PanelType type) {
+  // Three taps of bf16 pairs are multiplied about as fast as transformed.
+  if (type == PanelType::bf16_pairs && kernel < 5) {
+    return false;
+  }
   // Up to 256 x 256: beyond, the transformed weights outgrow the cache.
   return in % 16 == 0 && out % panel_width() == 0 && kernel >= 3 &&
       kernel <= 16 && in >= 64 && out >= 64 && in * out <= 256 * 256;
@@ -392,9 +507,10 @@ FftConv1dWeight::FftConv1dWeight(
     int out_,
     int kernel_,
     int in_,
-    bool half)
+    PanelType type)
     : in(in_), out(out_), kernel(kernel_), size(tile_size(in_, out_)) {
-  panels = Panels(products(), in, out, half);
+  const bool as_pairs = type == PanelType::bf16_pairs;
+  panels = Panels(as_pairs ? size / 2 : 3 * (size / 2 - 1) + 2, in, out, type);
   // The conjugate spectrum, since a layer's convolution is a correlation, with
   // the inverse transform's 1 / N.
   const int bins = size / 2 + 1;
@@ -414,6 +530,10 @@ FftConv1dWeight::FftConv1dWeight(
     std::vector<float> re(rows);
     std::vector<float> im(rows);
     std::vector<float> mixed(rows);
+    std::vector<float> first(rows); // of frequency 0
+    auto set_pair = [&](int f, int panel, const auto& low, const auto& high) {
+      panels.set_pairs(f, panel, low.data(), high.data(), panels.width());
+    };
 #pragma omp for schedule(dynamic)
     for (int panel = 0; panel < panels.count(); ++panel) {
       source(panel * panels.width(), block.data());
@@ -429,6 +549,17 @@ FftConv1dWeight::FftConv1dWeight(
             re[i] += tap[i] * c;
             im[i] += tap[i] * s;
           }
+        }
+        if (as_pairs) {
+          if (f == 0) {
+            first = re;
+          } else if (f == size / 2) {
+            set_pair(0, panel, first, re);
+          } else {
+            std::transform(im.begin(), im.end(), im.begin(), std::negate<>());
+            set_pair(f, panel, re, im);
+          }
+          continue;
         }
         if (f == 0 || f == size / 2) {
           panels.set(f == 0 ? 0 : 1, panel, re.data());
@@ -450,8 +581,8 @@ FftConv1dWeight::FftConv1dWeight(
 
 void fft_conv1d(
     const FftConv1dWeight& weight,
-    const FftConvInput& input,
-    const FftConvOutput& output) {
+    const ConvInput& input,
+    const ConvOutput& output) {
   HWY_DYNAMIC_DISPATCH(convolve)(weight, input, output);
 }
 

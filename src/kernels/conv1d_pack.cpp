@@ -109,10 +109,14 @@ class WeightReader {
   std::vector<float> scale_;
 };
 
-// f16 holds what a bf16 checkpoint stores; of an f16 checkpoint, transformed or
-// folded weights would lose as much again as storing them did.
-bool half_is_enough(const StoredConv1dWeight& stored) {
-  return stored.values.dtype() == mx::bfloat16;
+// A bf16 checkpoint is multiplied in bf16 where the CPU can, else held in f16.
+// Of an f16 checkpoint, transformed or folded weights would lose as much again
+// as storing them did.
+PanelType panel_type(const StoredConv1dWeight& stored) {
+  if (stored.values.dtype() != mx::bfloat16) {
+    return PanelType::f32;
+  }
+  return has_bf16_pairs() ? PanelType::bf16_pairs : PanelType::f16;
 }
 
 std::vector<float> bias_of(const StoredConv1dWeight& stored, int out) {
@@ -125,14 +129,14 @@ std::shared_ptr<PackedConv1d> pack(
     int kernel,
     int in,
     int stride,
-    bool half) {
+    PanelType type) {
   auto packed = std::make_shared<PackedConv1d>();
-  if (stride == 1 && FftConv1dWeight::worthwhile(in, out, kernel)) {
+  if (stride == 1 && FftConv1dWeight::worthwhile(in, out, kernel, type)) {
     packed->fft =
-        std::make_unique<FftConv1dWeight>(source, out, kernel, in, half);
+        std::make_unique<FftConv1dWeight>(source, out, kernel, in, type);
   } else {
     packed->direct =
-        std::make_unique<DirectConv1dWeight>(source, out, kernel, in, half);
+        std::make_unique<DirectConv1dWeight>(source, out, kernel, in, type);
   }
   return packed;
 }
@@ -180,7 +184,7 @@ std::shared_ptr<const PackedConv1d> pack_conv1d(
       weight.kernel(),
       weight.in(),
       options.stride,
-      half_is_enough(stored));
+      panel_type(stored));
   packed->bias = bias_of(stored, weight.out());
   return packed;
 }
@@ -215,7 +219,7 @@ std::shared_ptr<const PackedConv1d> pack_conv_transpose1d(
       }
     }
   };
-  auto packed = pack(source, out, taps, weight.in(), 1, half_is_enough(stored));
+  auto packed = pack(source, out, taps, weight.in(), 1, panel_type(stored));
   auto bias = bias_of(stored, weight.out());
   for (int p = 0; p < stride; ++p) {
     packed->bias.insert(packed->bias.end(), bias.begin(), bias.end());

@@ -29,17 +29,29 @@ bool kernels_enabled() {
 
 class CpuOp : public mx::Primitive {
  public:
-  CpuOp(mx::Stream stream, const char* name, CpuFunction function, OpCost cost)
+  CpuOp(
+      mx::Stream stream,
+      const char* name,
+      CpuFunction function,
+      OpCost cost,
+      int reusable)
       : mx::Primitive(stream),
         name_(name),
         function_(std::move(function)),
-        cost_(cost) {}
+        cost_(cost),
+        reusable_(reusable) {}
 
   void eval_cpu(
       const std::vector<mx::array>& inputs,
       std::vector<mx::array>& outputs) override {
     for (auto& out : outputs) {
-      out.set_data(mx::allocator::malloc(out.nbytes()));
+      if (reusable_ != no_input && inputs[reusable_].is_donatable() &&
+          inputs[reusable_].flags().row_contiguous &&
+          inputs[reusable_].data_size() == out.size()) {
+        out.copy_shared_buffer(inputs[reusable_]);
+      } else {
+        out.set_data(mx::allocator::malloc(out.nbytes()));
+      }
     }
     // MLX keeps the buffers alive until the task is done; weak copies leave the
     // reference counts as they are, so that later ops may reuse memory.
@@ -78,7 +90,35 @@ class CpuOp : public mx::Primitive {
   const char* name_;
   CpuFunction function_;
   OpCost cost_;
+  int reusable_;
 };
+
+} // namespace
+
+namespace {
+
+std::vector<mx::array> make_op(
+    const char* name,
+    const std::vector<mx::array>& inputs,
+    const std::vector<mx::Shape>& shapes,
+    const std::vector<mx::Dtype>& dtypes,
+    CpuFunction function,
+    OpCost cost,
+    Layout layout,
+    int reusable) {
+  std::vector<mx::array> arguments;
+  arguments.reserve(inputs.size());
+  for (const auto& a : inputs) {
+    arguments.push_back(layout == Layout::any ? a : mx::contiguous(a));
+  }
+  auto stream = mx::default_stream(mx::Device(mx::Device::cpu));
+  return mx::array::make_arrays(
+      shapes,
+      dtypes,
+      std::make_shared<CpuOp>(
+          stream, name, std::move(function), cost, reusable),
+      arguments);
+}
 
 } // namespace
 
@@ -90,17 +130,15 @@ std::vector<mx::array> cpu_op(
     CpuFunction function,
     OpCost cost /* = {} */,
     Layout layout /* = contiguous */) {
-  std::vector<mx::array> arguments;
-  arguments.reserve(inputs.size());
-  for (const auto& a : inputs) {
-    arguments.push_back(layout == Layout::any ? a : mx::contiguous(a));
-  }
-  auto stream = mx::default_stream(mx::Device(mx::Device::cpu));
-  return mx::array::make_arrays(
+  return make_op(
+      name,
+      inputs,
       shapes,
       dtypes,
-      std::make_shared<CpuOp>(stream, name, std::move(function), cost),
-      arguments);
+      std::move(function),
+      cost,
+      layout,
+      no_input);
 }
 
 mx::array cpu_op(
@@ -110,15 +148,17 @@ mx::array cpu_op(
     mx::Dtype dtype,
     CpuFunction function,
     OpCost cost /* = {} */,
-    Layout layout /* = contiguous */) {
-  return cpu_op(
+    Layout layout /* = contiguous */,
+    int reusable /* = no_input */) {
+  return make_op(
       name,
       inputs,
-      std::vector<mx::Shape>{shape},
-      std::vector<mx::Dtype>{dtype},
+      {shape},
+      {dtype},
       std::move(function),
       cost,
-      layout)[0];
+      layout,
+      reusable)[0];
 }
 
 bool use_cpu_kernels() {

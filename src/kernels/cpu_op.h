@@ -24,6 +24,8 @@ enum class Layout {
   any, ///< inputs come as they are; the kernel follows their strides
 };
 
+constexpr int no_input = -1;
+
 /// Computes outputs from inputs. Outputs are row-contiguous and allocated. It
 /// runs on MLX's stream thread and must not throw.
 using CpuFunction = std::function<void(
@@ -41,7 +43,9 @@ std::vector<mx::array> cpu_op(
     OpCost cost = {},
     Layout layout = Layout::contiguous);
 
-/// The same with one output.
+/// The same with one output. `reusable` is the index of an input of the
+/// output's size and type whose memory the output may take when nobody else
+/// holds it: the kernel then reads and writes the same memory.
 mx::array cpu_op(
     const char* name,
     const std::vector<mx::array>& inputs,
@@ -49,7 +53,8 @@ mx::array cpu_op(
     mx::Dtype dtype,
     CpuFunction function,
     OpCost cost = {},
-    Layout layout = Layout::contiguous);
+    Layout layout = Layout::contiguous,
+    int reusable = no_input);
 
 /// True if ops run as our CPU kernels: the default device is the CPU and
 /// MLX_AUDIO_KERNELS is not "mlx".

@@ -13,7 +13,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "kernels/math-inl.h"
+#include "kernels/channel_map-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace mlx_audio::kernels::HWY_NAMESPACE {
@@ -62,46 +62,15 @@ void sums(
   }
 }
 
-// y = function(x * scale + shift) over rows; null scale and shift: as they are.
+// y = map(x) over rows.
 void apply(
     const float* x,
     float* y,
     size_t rows,
     size_t channels,
-    const float* scale,
-    const float* shift,
-    const ChannelFunction& function,
-    const float* inverse_alpha) {
-  const F d;
-  const size_t lanes = hn::Lanes(d);
-  const V slope = hn::Set(d, function.leaky_slope);
-  auto value = [&](V v, size_t c) HWY_ATTR {
-    if (scale != nullptr) {
-      v = hn::MulAdd(v, hn::LoadU(d, scale + c), hn::LoadU(d, shift + c));
-    }
-    if (function.snake_alpha != nullptr) {
-      V a = hn::LoadU(d, function.snake_alpha + c);
-      return hn::MulAdd(
-          math::sin_squared(d, hn::Mul(a, v)),
-          hn::LoadU(d, inverse_alpha + c),
-          v);
-    }
-    return hn::IfThenElse(hn::Lt(v, hn::Zero(d)), hn::Mul(v, slope), v);
-  };
-  // scale, shift and alpha are padded to whole vectors, x and y are not.
+    const ChannelMap& map) {
   for (size_t t = 0; t < rows; ++t) {
-    const float* from = x + t * channels;
-    float* to = y + t * channels;
-    size_t c = 0;
-    for (; c + lanes <= channels; c += lanes) {
-      hn::StoreU(value(hn::LoadU(d, from + c), c), d, to + c);
-    }
-    if (c < channels) {
-      HWY_ALIGN float tail[HWY_MAX_BYTES / sizeof(float)] = {};
-      std::copy(from + c, from + channels, tail);
-      hn::Store(value(hn::Load(d, tail), c), d, tail);
-      std::copy(tail, tail + (channels - c), to + c);
-    }
+    map_row(x + t * channels, y + t * channels, channels, map);
   }
 }
 
@@ -116,39 +85,12 @@ namespace {
 HWY_EXPORT(sums);
 HWY_EXPORT(apply);
 
-constexpr size_t max_lanes = HWY_MAX_BYTES / sizeof(float);
-
-// A copy with room for one vector more.
-std::vector<float> padded(const float* values, size_t count) {
-  std::vector<float> copy(count + max_lanes, 1.0f);
-  for (size_t i = 0; i < count; ++i) { // copy_n: a false alarm of g++ 12
-    copy[i] = values[i];
-  }
-  return copy;
-}
-
 void apply_in_parallel(
     const float* x,
     float* y,
     size_t rows,
     size_t channels,
-    const float* scale,
-    const float* shift,
-    const ChannelFunction& function) {
-  ChannelFunction f = function;
-  const bool snake = f.snake_alpha != nullptr;
-  const size_t count = snake ? channels : 0;
-  std::vector<float> alpha = padded(f.snake_alpha, count);
-  std::vector<float> amplitude = padded(
-      f.snake_amplitude != nullptr ? f.snake_amplitude : f.snake_alpha, count);
-  if (snake) {
-    if (f.snake_amplitude == nullptr) {
-      for (float& value : amplitude) {
-        value = 1 / value;
-      }
-    }
-    f.snake_alpha = alpha.data();
-  }
+    const ChannelMap& map) {
   const size_t block = std::max<size_t>(1, 16384 / channels);
 #pragma omp parallel for schedule(static)
   for (size_t from = 0; from < rows; from += block) {
@@ -157,18 +99,36 @@ void apply_in_parallel(
      y + from * channels,
      std::min(block, rows - from),
      channels,
-     scale,
-     shift,
-     f,
-     amplitude.data());
+     map);
   }
 }
 
 } // namespace
 
-void ada_instance_norm_cpu(
+ChannelValues::ChannelValues(const float* values, size_t count)
+    : ChannelValues(count, 1.0f) {
+  for (size_t i = 0; i < count; ++i) { // copy_n: a false alarm of g++ 12
+    values_[i] = values[i];
+  }
+}
+
+ChannelMap::ChannelMap(size_t channels, const ChannelFunction& function)
+    : snake(function.snake_alpha != nullptr), slope(function.leaky_slope) {
+  if (snake) {
+    alpha = ChannelValues(function.snake_alpha, channels);
+    amplitude = ChannelValues(
+        function.snake_amplitude != nullptr ? function.snake_amplitude
+                                            : function.snake_alpha,
+        channels);
+    for (size_t c = 0; function.snake_amplitude == nullptr && c < channels;
+         ++c) {
+      amplitude[c] = 1 / amplitude[c];
+    }
+  }
+}
+
+ChannelMap instance_norm_map(
     const float* x,
-    float* y,
     int time,
     int channels,
     const float* gamma,
@@ -186,8 +146,10 @@ void ada_instance_norm_cpu(
     HWY_DYNAMIC_DISPATCH(sums)
     (x, begin, end, width, &sum[i * width], &square[i * width]);
   }
-  std::vector<float> scale(width + max_lanes, 0.0f);
-  std::vector<float> shift(width + max_lanes, 0.0f);
+  ChannelMap map(width, function);
+  map.affine = true;
+  map.scale = ChannelValues(width);
+  map.shift = ChannelValues(width);
   for (size_t c = 0; c < width; ++c) {
     double s = 0;
     double q = 0;
@@ -198,10 +160,23 @@ void ada_instance_norm_cpu(
     double offset = s / time; // mean less the first row
     double variance = std::max(0.0, q / time - offset * offset);
     double factor = (1.0 + gamma[c]) / std::sqrt(variance + eps);
-    scale[c] = static_cast<float>(factor);
-    shift[c] = static_cast<float>(beta[c] - (x[c] + offset) * factor);
+    map.scale[c] = static_cast<float>(factor);
+    map.shift[c] = static_cast<float>(beta[c] - (x[c] + offset) * factor);
   }
-  apply_in_parallel(x, y, time, width, scale.data(), shift.data(), function);
+  return map;
+}
+
+void ada_instance_norm_cpu(
+    const float* x,
+    float* y,
+    int time,
+    int channels,
+    const float* gamma,
+    const float* beta,
+    float eps,
+    const ChannelFunction& function) {
+  auto map = instance_norm_map(x, time, channels, gamma, beta, eps, function);
+  apply_in_parallel(x, y, time, channels, map);
 }
 
 void channel_function_cpu(
@@ -210,7 +185,7 @@ void channel_function_cpu(
     size_t rows,
     int channels,
     const ChannelFunction& function) {
-  apply_in_parallel(x, y, rows, channels, nullptr, nullptr, function);
+  apply_in_parallel(x, y, rows, channels, ChannelMap(channels, function));
 }
 
 } // namespace mlx_audio::kernels

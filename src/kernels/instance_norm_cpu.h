@@ -3,14 +3,9 @@
 
 #include <cstddef>
 
-namespace mlx_audio::kernels {
+#include "kernels/channel_map.h"
 
-/// What follows a per-channel affine map.
-struct ChannelFunction {
-  const float* snake_alpha = nullptr; ///< [channels]
-  float leaky_slope = 1.0f; ///< used without snake_alpha
-  const float* snake_amplitude = nullptr; ///< [channels]; null: 1 / alpha
-};
+namespace mlx_audio::kernels {
 
 /// x [time, channels] -> y: normalized over time, (1 + gamma) y + beta, then
 /// the function.

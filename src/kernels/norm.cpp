@@ -61,13 +61,8 @@ mx::array channel_function(
   return mx::astype(y, x.dtype());
 }
 
-mx::array ada_instance_norm_mlx(
-    const mx::array& x,
-    const mx::array& gamma,
-    const mx::array& beta,
-    float eps,
-    const std::optional<mx::array>& snake_alpha,
-    float leaky_slope) {
+mx::array ada_instance_norm_mlx(const mx::array& x, const AdaNorm& norm) {
+  const auto& [gamma, beta, eps, snake_alpha, leaky_slope] = norm;
   auto f = as_f32(x);
   auto mean = mx::mean(f, 1, true);
   auto var = mx::var(f, 1, true);
@@ -108,20 +103,15 @@ mx::array leaky_relu(const mx::array& x, float slope) {
   return mx::maximum(x, x * mx::array(slope, x.dtype()));
 }
 
-mx::array ada_instance_norm(
-    const mx::array& x,
-    const mx::array& gamma,
-    const mx::array& beta,
-    float eps,
-    const std::optional<mx::array>& snake_alpha /* = std::nullopt */,
-    float leaky_slope /* = 1.0f */) {
+mx::array ada_instance_norm(const mx::array& x, const AdaNorm& norm) {
+  const auto& [gamma, beta, eps, snake_alpha, leaky_slope] = norm;
   if (x.ndim() != 3 || gamma.shape(-1) != x.shape(2)) {
     throw std::invalid_argument(
         "[ada_instance_norm] x must be [batch, time, channels] and gamma " +
         std::string("[batch, channels]."));
   }
   if (!use_cpu_kernels() || x.size() == 0) {
-    return ada_instance_norm_mlx(x, gamma, beta, eps, snake_alpha, leaky_slope);
+    return ada_instance_norm_mlx(x, norm);
   }
   std::vector<mx::array> inputs = {as_f32(x), as_f32(gamma), as_f32(beta)};
   if (snake_alpha) {
@@ -135,7 +125,8 @@ mx::array ada_instance_norm(
       inputs,
       x.shape(),
       mx::float32,
-      [=](const std::vector<mx::array>& in, std::vector<mx::array>& out) {
+      [batch, time, channels, eps = norm.eps, slope = norm.leaky_slope](
+          const std::vector<mx::array>& in, std::vector<mx::array>& out) {
         for (int b = 0; b < batch; ++b) {
           size_t at = static_cast<size_t>(b) * time * channels;
           ada_instance_norm_cpu(
@@ -146,9 +137,7 @@ mx::array ada_instance_norm(
               in[1].data<float>() + static_cast<size_t>(b) * channels,
               in[2].data<float>() + static_cast<size_t>(b) * channels,
               eps,
-              {in.size() > 3 ? in[3].data<float>() : nullptr,
-               leaky_slope,
-               nullptr});
+              {in.size() > 3 ? in[3].data<float>() : nullptr, slope, nullptr});
         }
       },
       {0, 12.0 * static_cast<double>(x.size())});

@@ -21,17 +21,18 @@ mx::array layer_norm(
 mx::array rms_norm(const mx::array& x, const mx::array& weight, float eps);
 
 /// Adaptive instance norm (Huang & Belongie 2017): x [batch, time, dim] is
-/// normalized over time, then scaled by (1 + gamma) and shifted by beta, both
-/// [batch, dim]. One of two functions may follow:
+/// normalized over time, then scaled by (1 + gamma) and shifted by beta. One of
+/// two functions may follow:
 ///   snake with alpha [dim] (Ziyin et al. 2020): v + sin(alpha v)^2 / alpha, or
 ///   leaky ReLU with the given slope (1 leaves values as they are).
-mx::array ada_instance_norm(
-    const mx::array& x,
-    const mx::array& gamma,
-    const mx::array& beta,
-    float eps,
-    const std::optional<mx::array>& snake_alpha = std::nullopt,
-    float leaky_slope = 1.0f);
+struct AdaNorm {
+  mx::array gamma; // [batch, dim]
+  mx::array beta; // [batch, dim]
+  float eps = 1e-5f;
+  std::optional<mx::array> snake_alpha = {};
+  float leaky_slope = 1.0f;
+};
+mx::array ada_instance_norm(const mx::array& x, const AdaNorm& norm);
 
 /// x [..., dim] -> x + sin(alpha x)^2 / alpha, alpha [dim].
 mx::array snake(const mx::array& x, const mx::array& alpha);

@@ -1,5 +1,6 @@
 #include "kernels/panels.h"
 
+#include <cstdlib>
 #include <cstring>
 
 #include "kernels/simd.h"
@@ -29,6 +30,12 @@ void to_halves(const float* from, uint16_t* to, size_t count) {
   }
 }
 
+// Pairs are made for 16 lanes.
+bool wide_vectors() {
+  return hwy::HWY_NAMESPACE::Lanes(hwy::HWY_NAMESPACE::ScalableTag<float>()) ==
+      16;
+}
+
 } // namespace mlx_audio::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -37,29 +44,76 @@ namespace mlx_audio::kernels {
 
 HWY_EXPORT(panel_width);
 HWY_EXPORT(to_halves);
+HWY_EXPORT(wide_vectors);
+
+bool has_bf16_pairs() {
+#if HWY_ARCH_X86
+  static const bool has = [] {
+    const char* value = std::getenv("MLX_AUDIO_BF16");
+    return __builtin_cpu_supports("avx512bf16") != 0 &&
+        (value == nullptr || std::strcmp(value, "0") != 0);
+  }();
+  return has && HWY_DYNAMIC_DISPATCH(wide_vectors)();
+#else
+  return false;
+#endif
+}
 
 int panel_width() {
   return HWY_DYNAMIC_DISPATCH(panel_width)();
 }
 
-Panels::Panels(int count, int depth, int out, bool half)
-    : depth_(depth), width_(panel_width()), half_(half) {
+Panels::Panels(int count, int depth, int out, PanelType type)
+    : depth_(depth), width_(panel_width()), type_(type) {
   padded_out_ = (out + width_ - 1) / width_ * width_;
   size_t size = count * matrix_stride();
-  if (half) {
-    halves_ = hwy::AllocateAligned<uint16_t>(size);
-  } else {
-    floats_ = hwy::AllocateAligned<float>(size);
+  switch (type) {
+    case PanelType::f32:
+      floats_ = hwy::AllocateAligned<float>(size);
+      break;
+    case PanelType::f16:
+      halves_ = hwy::AllocateAligned<uint16_t>(size);
+      break;
+    case PanelType::bf16_pairs:
+      pairs_ = hwy::AllocateAligned<uint32_t>(size);
+      break;
   }
 }
 
 void Panels::set(int matrix, int panel, const float* rows) {
   size_t size = static_cast<size_t>(depth_) * width_;
   size_t at = matrix * matrix_stride() + panel * size;
-  if (half_) {
+  if (type_ == PanelType::f16) {
     HWY_DYNAMIC_DISPATCH(to_halves)(rows, halves_.get() + at, size);
   } else {
     std::memcpy(floats_.get() + at, rows, size * sizeof(float));
+  }
+}
+
+namespace {
+
+// To nearest, ties to even; for finite values.
+uint32_t bf16_bits(float value) {
+  uint32_t bits = 0;
+  std::memcpy(&bits, &value, sizeof(bits));
+  return (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+}
+
+} // namespace
+
+void Panels::set_pairs(
+    int matrix,
+    int panel,
+    const float* low,
+    const float* high,
+    size_t row_stride) {
+  uint32_t* to = pairs_.get() + matrix * matrix_stride() +
+      static_cast<size_t>(panel) * depth_ * width_;
+  for (int d = 0; d < depth_; ++d) {
+    for (int c = 0; c < width_; ++c) {
+      to[d * width_ + c] = bf16_bits(low[d * row_stride + c]) |
+          bf16_bits(high[d * row_stride + c]) << 16;
+    }
   }
 }
 

@@ -92,6 +92,13 @@ class Conv1d {
       const std::optional<mx::array>& residual = std::nullopt) const {
     return kernels::conv1d(x, weight_, options_, residual);
   }
+  /// Of x behind an adaptive instance norm.
+  mx::array operator()(
+      const mx::array& x,
+      const kernels::AdaNorm& norm,
+      const std::optional<mx::array>& residual = std::nullopt) const {
+    return kernels::ada_norm_conv1d(x, norm, weight_, options_, residual);
+  }
 
  private:
   kernels::Conv1dWeight weight_;

@@ -60,19 +60,20 @@ AdainResBlock::AdainResBlock(
 
 mx::array AdainResBlock::operator()(const mx::array& x, const mx::array& style)
     const {
-  auto norm = [&](const mx::array& v, const StyleAffine& affine) {
+  auto norm = [&](const StyleAffine& affine) {
     auto [gamma, beta] = affine(style);
-    return kernels::ada_instance_norm(
-        v, gamma, beta, instance_norm_eps, std::nullopt, leaky_slope);
+    return kernels::AdaNorm{
+        gamma, beta, instance_norm_eps, std::nullopt, leaky_slope};
   };
   auto shortcut = shortcut_ ? (*shortcut_)(x) : x;
-  auto y = norm(x, norm1_);
   if (pool_) {
-    y = (*pool_)(y);
     // Nearest-neighbour doubling commutes with the 1x1 convolution.
     shortcut = mx::repeat(shortcut, 2, 1);
   }
-  y = conv2_(norm(conv1_(y), norm2_), shortcut);
+  auto hidden = pool_
+      ? conv1_((*pool_)(kernels::ada_instance_norm(x, norm(norm1_))))
+      : conv1_(x, norm(norm1_));
+  auto y = conv2_(hidden, norm(norm2_), shortcut);
   return y * mx::array(static_cast<float>(std::sqrt(0.5)), y.dtype());
 }
 

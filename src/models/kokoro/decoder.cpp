@@ -1,8 +1,11 @@
 #include "models/kokoro/decoder.h"
 
 #include <numeric>
+#include <utility>
 
 #include "kernels/cpu_op.h"
+#include "kernels/stft.h"
+
 namespace mlx_audio::kokoro {
 
 namespace {
@@ -68,16 +71,15 @@ SnakeResBlock::SnakeResBlock(
 
 mx::array SnakeResBlock::operator()(const mx::array& x, const mx::array& style)
     const {
-  auto norm = [&](const mx::array& v,
-                  const StyleAffine& affine,
-                  const mx::array& alpha) {
+  auto norm = [&](const StyleAffine& affine, const mx::array& alpha) {
     auto [gamma, beta] = affine(style);
-    return kernels::ada_instance_norm(v, gamma, beta, instance_norm_eps, alpha);
+    return kernels::AdaNorm{gamma, beta, instance_norm_eps, alpha};
   };
   auto y = x;
   for (const auto& layer : layers_) {
-    auto hidden = layer.conv1(norm(y, layer.norm1, layer.alpha1));
-    y = layer.conv2(norm(hidden, layer.norm2, layer.alpha2), y);
+    auto hidden = layer.conv1(y, norm(layer.norm1, layer.alpha1));
+    // Moved in, so that the sum may take y's memory.
+    y = layer.conv2(hidden, norm(layer.norm2, layer.alpha2), std::move(y));
     kernels::settle(y);
   }
   return y;
@@ -162,7 +164,7 @@ mx::array Generator::source_spectrum(
     Taps* taps /* = nullptr */) const {
   auto source = source_(f0, noise_seed);
   tap(taps, "har_source", source);
-  return magnitude_phase_stft(source, n_fft_, hop_);
+  return kernels::magnitude_phase_stft(source, n_fft_, hop_);
 }
 
 mx::array Generator::operator()(
@@ -174,24 +176,30 @@ mx::array Generator::operator()(
   auto excitation = mx::astype(source, input.dtype());
   for (size_t i = 0; i < stages_.size(); ++i) {
     const auto& stage = stages_[i];
-    auto noise = stage.noise_block(stage.noise_conv(excitation), style);
+    // Settled one by one: at the last rate a sequence takes 2.5 MB a second.
+    auto noise = std::make_optional(
+        stage.noise_block(stage.noise_conv(excitation), style));
     x = stage.up(kernels::leaky_relu(x, 0.1f));
     if (i + 1 == stages_.size()) {
       // Reflection of one sample on the left: sample 1 comes before sample 0.
       auto mirrored = mx::slice(x, {0, 1, 0}, {x.shape(0), 2, x.shape(2)});
       x = mx::concatenate({mirrored, x}, 1);
     }
-    x = x + noise;
+    x = x + *noise;
+    noise.reset();
+    kernels::settle(x);
     auto sum = stage.blocks[0](x, style);
     for (size_t j = 1; j < stage.blocks.size(); ++j) {
       sum = sum + stage.blocks[j](x, style);
+      kernels::settle(sum);
     }
     x = sum *
         mx::array(1.0f / static_cast<float>(stage.blocks.size()), sum.dtype());
+    kernels::settle(x);
   }
   x = post_(kernels::leaky_relu(x, 0.01f));
   tap(taps, "conv_post", x);
-  return istft_from_log(x, n_fft_, hop_);
+  return kernels::istft_from_log(x, n_fft_, hop_);
 }
 
 Decoder::Decoder(

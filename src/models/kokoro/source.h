@@ -1,12 +1,13 @@
-// The harmonic source of the neural source-filter model (Wang et al. 2019) and
-// the short-time Fourier transforms around Kokoro's generator (iSTFTNet, Kaneko
-// et al. 2022). All of it is f32 whatever the model's dtype: phases are large.
+// The excitation of Kokoro's generator (iSTFTNet, Kaneko et al. 2022), made
+// from the pitch. All of it is f32 whatever the model's dtype.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
-#include "nn/layers.h"
+#include "kernels/harmonic_source.h"
+#include "nn/weights.h"
 
 namespace mlx_audio::kokoro {
 
@@ -27,17 +28,9 @@ class HarmonicSource {
       const;
 
  private:
-  nn::Linear merge_;
-  int sample_rate_;
-  int upsample_;
+  mx::array weight_; // [harmonics]
+  mx::array bias_; // [1]
+  kernels::HarmonicSourceOptions options_;
 };
-
-/// x [batch, samples] -> [batch, 1 + samples / hop, 2 (n_fft / 2 + 1)]:
-/// magnitudes, then phases; periodic Hann window, centred with reflection.
-mx::array magnitude_phase_stft(const mx::array& x, int n_fft, int hop);
-
-/// spectrum [batch, frames, 2 (n_fft / 2 + 1)] of log magnitudes, then phases'
-/// arcs -> samples [batch, (frames - 1) hop].
-mx::array istft_from_log(const mx::array& spectrum, int n_fft, int hop);
 
 } // namespace mlx_audio::kokoro

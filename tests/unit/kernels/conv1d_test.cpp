@@ -3,9 +3,14 @@
 // products in another order, relative to the result's largest value.
 #include "kernels/conv1d.h"
 
+#include <string>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "kernels/cpu_op.h"
+#include "kernels/panels.h"
+#include "kernels/simd.h"
 
 namespace mlx_audio::kernels {
 namespace {
@@ -93,15 +98,113 @@ INSTANTIATE_TEST_SUITE_P(
         Case{1, 150, 256, 128, 11, {}},
         Case{1, 97, 256, 256, 3, {.pad_left = 2}}));
 
-TEST(Conv1d, HalfWeightsAreWithinTheirRounding) {
-  auto x = random({1, 400, 128}, 5);
-  auto weight = mx::astype(random({128, 7, 128}, 6), mx::bfloat16);
-  Conv1dOptions options{.pad_left = 3, .pad_right = 3};
-  Conv1dWeight w{.weight = weight};
-  Conv1dWeight full{.weight = mx::astype(weight, mx::float32)};
-  // 2^-11 a weight, averaged over sums of 896 products.
-  EXPECT_LT(
-      relative_error(conv1d(x, w, options), conv1d(x, full, options)), 5e-4f);
+// Every instruction set that this machine has, with bf16 weights in the form
+// that it takes them in.
+std::vector<std::string> targets() {
+  return simd_targets();
+}
+
+class Bf16Conv1d : public ::testing::TestWithParam<Case> {};
+
+TEST_P(Bf16Conv1d, IsWithinItsRounding) {
+  Case c = GetParam();
+  auto x = random({c.batch, c.time, c.in}, 5);
+  auto weight = mx::astype(random({c.out, c.kernel, c.in}, 6), mx::bfloat16);
+  auto bias = random({c.out}, 7);
+  Conv1dWeight full{.weight = mx::astype(weight, mx::float32), .bias = bias};
+  AdaNorm norm{
+      random({c.batch, c.in}, 8),
+      random({c.batch, c.in}, 9),
+      1e-5f,
+      mx::abs(random({c.in}, 10)) + mx::array(0.1f)};
+  auto plain = conv1d(x, full, c.options);
+  auto residual = random(plain.shape(), 4);
+  auto want = plain + residual;
+  auto want_normed = [&] {
+    ScopedMlxOps mlx;
+    auto y = ada_norm_conv1d(x, norm, full, c.options, residual);
+    mx::eval(y);
+    return y;
+  }();
+  mx::eval(want);
+  for (const auto& target : targets()) {
+    ScopedSimdTarget scoped(target);
+    Conv1dWeight w{.weight = weight, .bias = bias}; // packed for the target
+    // A product of pairs rounds both factors to 2^-9, f16 the weight to 2^-11;
+    // averaged over the sum, relative to its largest value.
+    const float tolerance = has_bf16_pairs() ? 4e-3f : 5e-4f;
+    auto got = conv1d(x, w, c.options, residual);
+    EXPECT_LT(relative_error(got, want), tolerance) << target;
+    auto normed = ada_norm_conv1d(x, norm, w, c.options, residual);
+    EXPECT_LT(relative_error(normed, want_normed), tolerance + 1e-4f) << target;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes,
+    Bf16Conv1d,
+    ::testing::Values(
+        Case{1, 400, 128, 128, 7, {.pad_left = 3, .pad_right = 3}},
+        Case{
+            2,
+            301,
+            128,
+            64,
+            11,
+            {.pad_left = 25, .pad_right = 25, .dilation = 5}},
+        Case{1, 200, 256, 256, 11, {.pad_left = 5, .pad_right = 5}},
+        Case{
+            1,
+            777,
+            256,
+            256,
+            3,
+            {.pad_left = 3, .pad_right = 3, .dilation = 3}},
+        Case{1, 33, 1090, 1024, 3, {.pad_left = 1, .pad_right = 1}}, // by
+                                                                     // columns
+        Case{1, 60, 514, 1024, 1, {}},
+        Case{1, 500, 128, 22, 7, {.pad_left = 3, .pad_right = 3}},
+        Case{1, 31, 22, 16, 12, {.stride = 6, .pad_left = 3, .pad_right = 3}},
+        Case{2, 50, 3, 5, 5, {.pad_left = 2, .pad_right = 2}},
+        Case{1, 1, 8, 8, 3, {.pad_left = 1, .pad_right = 1}}));
+
+// The f32 kernels of every instruction set, with the norm read on the way in.
+TEST(Conv1d, NormOnTheWayInEqualsMlx) {
+  for (int kernel : {1, 3, 11}) {
+    auto x = random({2, 203, 64}, 21);
+    Conv1dWeight w{.weight = random({48, kernel, 64}, 22)};
+    AdaNorm norm{
+        random({2, 64}, 23), random({2, 64}, 24), 1e-5f, std::nullopt, 0.2f};
+    Conv1dOptions options{.pad_left = kernel / 2, .pad_right = kernel / 2};
+    auto want = [&] {
+      ScopedMlxOps mlx;
+      auto y = ada_norm_conv1d(x, norm, w, options);
+      mx::eval(y);
+      return y;
+    }();
+    for (const auto& target : targets()) {
+      ScopedSimdTarget scoped(target);
+      Conv1dWeight own{.weight = w.weight};
+      EXPECT_LT(
+          relative_error(ada_norm_conv1d(x, norm, own, options), want), 1e-4f)
+          << target << " " << kernel;
+    }
+  }
+}
+
+// The residual's memory is taken for the result only if nobody else holds it.
+TEST(Conv1d, LeavesAResidualThatIsStillHeldAsItIs) {
+  auto x = random({1, 300, 64}, 25);
+  Conv1dWeight w{.weight = random({64, 3, 64}, 26)};
+  Conv1dOptions options{.pad_left = 1, .pad_right = 1};
+  auto residual = random({1, 300, 64}, 27);
+  auto copy = residual + mx::array(0.0f);
+  mx::eval(residual, copy);
+  auto kept = conv1d(x, w, options, residual);
+  mx::eval(kept);
+  EXPECT_EQ(relative_error(residual, copy), 0.0f);
+  auto given = conv1d(x, w, options, std::move(residual));
+  EXPECT_EQ(relative_error(given, kept), 0.0f);
 }
 
 TEST(Conv1d, WeightsOfAnF16CheckpointStayExact) {

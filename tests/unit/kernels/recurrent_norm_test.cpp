@@ -82,10 +82,10 @@ TEST_P(AdaInstanceNorm, EqualsMlx) {
   auto beta = random({batch, channels}, 3);
   auto alpha = mx::abs(random({channels}, 4)) + mx::array(0.1f);
   auto snake_norm = [&] {
-    return ada_instance_norm(x, gamma, beta, 1e-5f, alpha);
+    return ada_instance_norm(x, {gamma, beta, 1e-5f, alpha});
   };
   auto leaky_norm = [&] {
-    return ada_instance_norm(x, gamma, beta, 1e-5f, std::nullopt, 0.2f);
+    return ada_instance_norm(x, {gamma, beta, 1e-5f, std::nullopt, 0.2f});
   };
   // A long sequence or a mean far from zero costs the composition digits
   // (it sums 3000 values in f32 one by one), not the kernel.
