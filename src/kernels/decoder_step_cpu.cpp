@@ -4,9 +4,11 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/gemv.h"
 #include "kernels/parallel.h"
 #include "kernels/scratch.h"
 #include "kernels/simd.h"
+#include "kernels/team.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/decoder_step_cpu.cpp"
@@ -67,8 +69,42 @@ void rms_norm_row(
     float* y) {
   float scale =
       1 / std::sqrt(dot(x, x, count) / static_cast<float>(count) + eps);
-  for (int i = 0; i < count; ++i) {
+  const F d;
+  const int lanes = static_cast<int>(hn::Lanes(d));
+  const V s = hn::Set(d, scale);
+  int i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    V v = hn::Mul(hn::LoadU(d, x + i), s);
+    hn::StoreU(hn::Mul(v, hn::LoadU(d, weight + i)), d, y + i);
+  }
+  for (; i < count; ++i) {
     y[i] = x[i] * scale * weight[i];
+  }
+}
+
+// x += y
+void add_row(float* x, const float* y, int count) {
+  axpy(1.0f, y, x, count);
+}
+
+// Turns pairs (i, i + half) by the angles' cosines and sines (Su et al. 2021).
+void rotate_row(float* x, const float* cosine, const float* sine, int half) {
+  const F d;
+  const int lanes = static_cast<int>(hn::Lanes(d));
+  int i = 0;
+  for (; i + lanes <= half; i += lanes) {
+    V a = hn::LoadU(d, x + i);
+    V b = hn::LoadU(d, x + i + half);
+    V c = hn::LoadU(d, cosine + i);
+    V s = hn::LoadU(d, sine + i);
+    hn::StoreU(hn::NegMulAdd(b, s, hn::Mul(a, c)), d, x + i);
+    hn::StoreU(hn::MulAdd(a, s, hn::Mul(b, c)), d, x + i + half);
+  }
+  for (; i < half; ++i) {
+    float a = x[i];
+    float b = x[i + half];
+    x[i] = a * cosine[i] - b * sine[i];
+    x[i + half] = b * cosine[i] + a * sine[i];
   }
 }
 
@@ -129,115 +165,272 @@ HWY_AFTER_NAMESPACE();
 namespace mlx_audio::kernels {
 
 HWY_EXPORT(rms_norm_row);
+HWY_EXPORT(add_row);
+HWY_EXPORT(rotate_row);
 HWY_EXPORT(gate_row);
 HWY_EXPORT(attend_row);
 
 namespace {
 
+constexpr int kFewRows = 8; // that matrices are read once for, as they lie
+constexpr int64_t kPiece = 32; // rows of W at once
+constexpr int kGatePiece = 512; // of the MLP's width
+
+struct Target {
+  const WeightMatrix& w;
+  float* y; // [rows, w.rows]
+};
+
+// How a step's loops run: each() calls function(i) for i in [0, count), and
+// product() multiplies x with several matrices. Both return when all is done.
+
+// For few rows: all threads go through the step together.
+class Together {
+ public:
+  Together(Team& team, int thread, int rows)
+      : team_(team), thread_(thread), rows_(rows) {}
+
+  template <class Function>
+  void each(int64_t count, double /* work */, const Function& function) {
+    team_.loop(thread_, count, function);
+  }
+
+  void product(const float* x, std::initializer_list<Target> targets) {
+    static thread_local Scratch scratch;
+    // Every thread prepares x for itself: that costs less than a wait.
+    const WeightMatrix* prepared_for = nullptr;
+    float* prepared = nullptr;
+    const Target* first = targets.begin();
+    while (first != targets.end()) {
+      if (prepared_for == nullptr || !gemv_shares(*prepared_for, first->w)) {
+        prepared_for = &first->w;
+        prepared = scratch.floats(gemv_floats(first->w, rows_));
+        gemv_prepare(first->w, FloatType::f32, x, rows_, prepared);
+      }
+      const Target* end = first;
+      int64_t pieces = 0;
+      for (; end != targets.end() && gemv_shares(*prepared_for, end->w);
+           ++end) {
+        pieces += pieces_of(end->w);
+      }
+      team_.loop(thread_, pieces, [&](int64_t piece) {
+        const Target* t = first;
+        for (; piece >= pieces_of(t->w); ++t) {
+          piece -= pieces_of(t->w);
+        }
+        int64_t row = piece * kPiece;
+        gemv_rows(
+            t->w,
+            prepared,
+            rows_,
+            row,
+            std::min(kPiece, t->w.rows - row),
+            t->y + row,
+            t->w.rows);
+      });
+      first = end;
+    }
+  }
+
+ private:
+  static int64_t pieces_of(const WeightMatrix& w) {
+    return (w.rows + kPiece - 1) / kPiece;
+  }
+
+  Team& team_;
+  int thread_;
+  int rows_;
+};
+
+// For many rows: one thread goes through the step and shares out each loop.
+class ByLoops {
+ public:
+  explicit ByLoops(int rows) : rows_(rows) {}
+
+  /// @param work of one call, in multiply-adds: little is not worth waking a
+  ///   thread.
+  template <class Function>
+  void each(int64_t count, double work, const Function& function) {
+    parallel_for(count, static_cast<int64_t>(65536 / work) + 1, function);
+  }
+
+  void product(const float* x, std::initializer_list<Target> targets) const {
+    for (const Target& target : targets) {
+      GemmArgs args;
+      args.x = x;
+      args.m = rows_;
+      args.w = target.w;
+      args.y = target.y;
+      linear_product(args);
+    }
+  }
+
+ private:
+  int rows_;
+};
+
 struct Step {
   const DecoderStepShape& s;
+  const std::vector<DecoderStepLayer>& layers;
+  const float* final_norm;
   const std::vector<DecoderStepCache>& caches;
   int steps;
   int rows; // caches x steps
-  const float* cosine; // [rows, head_dim / 2]
-  const float* sine;
+  float* y; // [rows, hidden]
+
+  // Of all rows.
+  float* h = nullptr;
+  float* normed = nullptr;
+  float* branch = nullptr;
+  float* q = nullptr;
+  float* mixed = nullptr;
+  float* k = nullptr;
+  float* v = nullptr;
+  float* gate = nullptr;
+  float* up = nullptr;
+  float* cosine = nullptr; // [rows, head_dim / 2]
+  float* sine = nullptr;
 
   int position(int row) const {
     return caches[row / steps].length + row % steps;
   }
 
-  static void product(const float* x, int m, const WeightMatrix& w, float* y) {
-    GemmArgs args;
-    args.x = x;
-    args.m = m;
-    args.w = w;
-    args.y = y;
-    linear_product(args);
+  int64_t floats() const {
+    int64_t width = 3L * s.hidden + 2L * s.heads * s.head_dim +
+        2L * s.kv_heads * s.head_dim + 2L * s.intermediate + s.head_dim;
+    return rows * width;
   }
 
-  void norm(const float* x, const float* weight, int dim, int count, float* y)
-      const {
-    for (int r = 0; r < count; ++r) {
-      size_t at = static_cast<size_t>(r) * dim;
-      HWY_DYNAMIC_DISPATCH(rms_norm_row)
-      (x + at, weight, s.norm_eps, dim, y + at);
-    }
+  void divide(float* memory) {
+    int64_t m = rows;
+    auto take = [&](int64_t width) {
+      float* at = memory;
+      memory += m * width;
+      return at;
+    };
+    h = take(s.hidden);
+    normed = take(s.hidden);
+    branch = take(s.hidden);
+    q = take(s.heads * s.head_dim);
+    mixed = take(s.heads * s.head_dim);
+    k = take(s.kv_heads * s.head_dim);
+    v = take(s.kv_heads * s.head_dim);
+    gate = take(s.intermediate);
+    up = take(s.intermediate);
+    cosine = take(s.head_dim / 2);
+    sine = take(s.head_dim / 2);
   }
 
-  // Turns pairs (i, i + dim / 2) of every head (Su et al. 2021).
-  void rotate(float* x, int heads, int row) const {
+  void set_angles() const {
     int half = s.head_dim / 2;
-    const float* c = cosine + static_cast<size_t>(row) * half;
-    const float* n = sine + static_cast<size_t>(row) * half;
-    for (int h = 0; h < heads; ++h, x += s.head_dim) {
-      for (int i = 0; i < half; ++i) {
-        float a = x[i];
-        float b = x[i + half];
-        x[i] = a * c[i] - b * n[i];
-        x[i + half] = b * c[i] + a * n[i];
+    for (int i = 0; i < half; ++i) {
+      double frequency =
+          std::pow(static_cast<double>(s.rope_theta), -2.0 * i / s.head_dim);
+      for (int r = 0; r < rows; ++r) {
+        double angle = position(r) * frequency;
+        size_t at = static_cast<size_t>(r) * half + i;
+        cosine[at] = static_cast<float>(std::cos(angle));
+        sine[at] = static_cast<float>(std::sin(angle));
       }
     }
   }
 
-  // Norms and turns q and k, puts k and v into the caches.
-  void place(
-      const DecoderStepLayer& layer,
-      int index,
-      float* q,
-      float* k,
-      const float* v) const {
-    if (layer.q_norm != nullptr) {
-      norm(q, layer.q_norm, s.head_dim, rows * s.heads, q);
-      norm(k, layer.k_norm, s.head_dim, rows * s.kv_heads, k);
-    }
-    size_t kv_width = static_cast<size_t>(s.kv_heads) * s.head_dim;
-    for (int r = 0; r < rows; ++r) {
-      rotate(q + static_cast<size_t>(r) * s.heads * s.head_dim, s.heads, r);
-      rotate(k + r * kv_width, s.kv_heads, r);
-      const DecoderStepCache& cache = caches[r / steps];
-      for (int h = 0; h < s.kv_heads; ++h) {
-        size_t from = r * kv_width + static_cast<size_t>(h) * s.head_dim;
-        size_t to = (static_cast<size_t>(h) * cache.capacity + position(r)) *
-            s.head_dim;
-        std::copy_n(k + from, s.head_dim, cache.keys[index] + to);
-        std::copy_n(v + from, s.head_dim, cache.values[index] + to);
-      }
-    }
+  void norm(const float* x, const float* weight, int dim, float* to) const {
+    HWY_DYNAMIC_DISPATCH(rms_norm_row)(x, weight, s.norm_eps, dim, to);
   }
 
-  void attend(int index, const float* q, float* y) const {
+  // Norms and turns a head of q or k.
+  void turn(float* x, const float* weight, int row) const {
+    if (weight != nullptr) {
+      norm(x, weight, s.head_dim, x);
+    }
+    int half = s.head_dim / 2;
+    size_t at = static_cast<size_t>(row) * half;
+    HWY_DYNAMIC_DISPATCH(rotate_row)(x, cosine + at, sine + at, half);
+  }
+
+  // Puts a row's k and v of one head into the caches and turns its queries.
+  void place(int index, int64_t item) const {
+    const DecoderStepLayer& layer = layers[index];
+    int r = static_cast<int>(item / s.kv_heads);
+    auto head = static_cast<int64_t>(item % s.kv_heads);
     int group = s.heads / s.kv_heads;
-    float scale = 1 / std::sqrt(static_cast<float>(s.head_dim));
-    // Little work is not worth waking a thread.
-    int64_t items = static_cast<int64_t>(rows) * s.heads;
-    double work = static_cast<double>(position(rows - 1) + 1) * s.head_dim;
-    auto grain = static_cast<int64_t>(65536 / work) + 1;
-    parallel_for(items, grain, [&](int64_t item) {
-      static thread_local Scratch scratch;
-      int r = static_cast<int>(item / s.heads);
-      int h = static_cast<int>(item % s.heads);
-      const DecoderStepCache& cache = caches[r / steps];
-      size_t base =
-          static_cast<size_t>(h / group) * cache.capacity * s.head_dim;
-      int count = position(r) + 1;
-      HWY_DYNAMIC_DISPATCH(attend_row)
-      (q + item * s.head_dim,
-       cache.keys[index] + base,
-       cache.values[index] + base,
-       count,
-       s.head_dim,
-       scale,
-       scratch.floats(count),
-       y + item * s.head_dim);
+    for (int64_t i = 0; i < group; ++i) {
+      turn(q + (item * group + i) * s.head_dim, layer.q_norm, r);
+    }
+    turn(k + item * s.head_dim, layer.k_norm, r);
+    const DecoderStepCache& cache = caches[r / steps];
+    int64_t to = (head * cache.capacity + position(r)) * s.head_dim;
+    std::copy_n(k + item * s.head_dim, s.head_dim, cache.keys[index] + to);
+    std::copy_n(v + item * s.head_dim, s.head_dim, cache.values[index] + to);
+  }
+
+  void attend(int index, int64_t item) const {
+    static thread_local Scratch scratch;
+    int group = s.heads / s.kv_heads;
+    int r = static_cast<int>(item / s.heads);
+    int head = static_cast<int>(item % s.heads);
+    const DecoderStepCache& cache = caches[r / steps];
+    size_t base =
+        static_cast<size_t>(head / group) * cache.capacity * s.head_dim;
+    int count = position(r) + 1;
+    HWY_DYNAMIC_DISPATCH(attend_row)
+    (q + item * s.head_dim,
+     cache.keys[index] + base,
+     cache.values[index] + base,
+     count,
+     s.head_dim,
+     1 / std::sqrt(static_cast<float>(s.head_dim)),
+     scratch.floats(count),
+     mixed + item * s.head_dim);
+  }
+
+  // normed = norm(h + branch), of every row.
+  template <class Loops>
+  void join(Loops& loops, bool first, const float* weight, float* to) const {
+    loops.each(rows, 4.0 * s.hidden, [&](int64_t r) {
+      int64_t at = r * s.hidden;
+      if (!first) {
+        HWY_DYNAMIC_DISPATCH(add_row)(h + at, branch + at, s.hidden);
+      }
+      norm(h + at, weight, s.hidden, to + at);
     });
   }
-};
 
-void add(float* x, const float* y, size_t count) {
-  for (size_t i = 0; i < count; ++i) {
-    x[i] += y[i];
+  template <class Loops>
+  void run(Loops loops) const {
+    int64_t gate_pieces = (s.intermediate + kGatePiece - 1) / kGatePiece;
+    double longest = position(rows - 1) + 1;
+    for (size_t i = 0; i < layers.size(); ++i) {
+      const DecoderStepLayer& layer = layers[i];
+      int index = static_cast<int>(i);
+      join(loops, i == 0, layer.input_norm, normed);
+      loops.product(normed, {{layer.q, q}, {layer.k, k}, {layer.v, v}});
+      loops.each(
+          static_cast<int64_t>(rows) * s.kv_heads,
+          16.0 * s.head_dim,
+          [&](int64_t item) { place(index, item); });
+      loops.each(
+          static_cast<int64_t>(rows) * s.heads,
+          longest * s.head_dim,
+          [&](int64_t item) { attend(index, item); });
+      loops.product(mixed, {{layer.o, branch}});
+      join(loops, false, layer.post_norm, normed);
+      loops.product(normed, {{layer.gate, gate}, {layer.up, up}});
+      loops.each(rows * gate_pieces, 20.0 * kGatePiece, [&](int64_t item) {
+        int64_t from = item % gate_pieces * kGatePiece;
+        int64_t at = item / gate_pieces * s.intermediate + from;
+        HWY_DYNAMIC_DISPATCH(gate_row)
+        (gate + at,
+         up + at,
+         static_cast<int>(
+             std::min<int64_t>(kGatePiece, s.intermediate - from)));
+      });
+      loops.product(gate, {{layer.down, branch}});
+    }
+    join(loops, layers.empty(), final_norm, y);
   }
-}
+};
 
 } // namespace
 
@@ -250,62 +443,17 @@ void decoder_step_cpu(
     const float* x,
     float* y) {
   int rows = static_cast<int>(caches.size()) * steps;
-  size_t m = rows;
-  size_t q_width = static_cast<size_t>(s.heads) * s.head_dim;
-  size_t kv_width = static_cast<size_t>(s.kv_heads) * s.head_dim;
-  int half = s.head_dim / 2;
+  Step step{s, layers, final_norm, caches, steps, rows, y};
   static thread_local Scratch scratch;
-  float* h = scratch.floats(
-      static_cast<int64_t>(
-          m *
-          (3 * s.hidden + 2 * q_width + 2 * kv_width + 2 * s.intermediate +
-           2 * half)));
-  float* normed = h + m * s.hidden;
-  float* branch = normed + m * s.hidden;
-  float* q = branch + m * s.hidden;
-  float* mixed = q + m * q_width;
-  float* k = mixed + m * q_width;
-  float* v = k + m * kv_width;
-  float* gate = v + m * kv_width;
-  float* up = gate + m * s.intermediate;
-  float* cosine = up + m * s.intermediate;
-  float* sine = cosine + m * half;
-  std::copy_n(x, m * s.hidden, h);
-
-  Step step{s, caches, steps, rows, cosine, sine};
-  for (int i = 0; i < half; ++i) {
-    double frequency =
-        std::pow(static_cast<double>(s.rope_theta), -2.0 * i / s.head_dim);
-    for (int r = 0; r < rows; ++r) {
-      double angle = step.position(r) * frequency;
-      cosine[static_cast<size_t>(r) * half + i] =
-          static_cast<float>(std::cos(angle));
-      sine[static_cast<size_t>(r) * half + i] =
-          static_cast<float>(std::sin(angle));
-    }
+  step.divide(scratch.floats(step.floats()));
+  std::copy_n(x, static_cast<int64_t>(rows) * s.hidden, step.h);
+  step.set_angles();
+  if (rows > kFewRows) {
+    step.run(ByLoops(rows));
+    return;
   }
-  for (size_t i = 0; i < layers.size(); ++i) {
-    const DecoderStepLayer& layer = layers[i];
-    step.norm(h, layer.input_norm, s.hidden, rows, normed);
-    Step::product(normed, rows, layer.q, q);
-    Step::product(normed, rows, layer.k, k);
-    Step::product(normed, rows, layer.v, v);
-    step.place(layer, static_cast<int>(i), q, k, v);
-    step.attend(static_cast<int>(i), q, mixed);
-    Step::product(mixed, rows, layer.o, branch);
-    add(h, branch, m * s.hidden);
-
-    step.norm(h, layer.post_norm, s.hidden, rows, normed);
-    Step::product(normed, rows, layer.gate, gate);
-    Step::product(normed, rows, layer.up, up);
-    for (int r = 0; r < rows; ++r) {
-      size_t at = static_cast<size_t>(r) * s.intermediate;
-      HWY_DYNAMIC_DISPATCH(gate_row)(gate + at, up + at, s.intermediate);
-    }
-    Step::product(gate, rows, layer.down, branch);
-    add(h, branch, m * s.hidden);
-  }
-  step.norm(h, final_norm, s.hidden, rows, y);
+  run_team(
+      [&](Team& team, int thread) { step.run(Together(team, thread, rows)); });
 }
 
 } // namespace mlx_audio::kernels

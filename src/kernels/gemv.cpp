@@ -1,12 +1,13 @@
 // Products with few rows of x. The weights are read once, in the form they are
 // stored in; x is put into the order in which they come out of the registers.
-#include "kernels/gemm.h"
+#include "kernels/gemv.h"
 
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <numeric>
 
+#include "kernels/affine_vnni.h"
 #include "kernels/parallel.h"
 #include "kernels/scratch.h"
 #include "kernels/simd.h"
@@ -27,7 +28,6 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 namespace {
 
-constexpr int64_t kRows = 16; // of W in a block
 constexpr int64_t kBatch = 4; // rows of x at once
 constexpr int64_t kPad = HWY_MAX_BYTES; // floats or bytes after any row
 
@@ -47,7 +47,8 @@ void dot_float(
     int64_t columns,
     const Prepared& p,
     int64_t first,
-    float* out) {
+    float* out,
+    int64_t stride) {
   const hn::ScalableTag<float> d;
   using V = hn::Vec<decltype(d)>;
   constexpr int64_t lanes = hn::MaxLanes(d);
@@ -94,7 +95,7 @@ void dot_float(
       for (int u = 1; u < unroll; ++u) {
         sum = hn::Add(sum, sums[u][r][m]);
       }
-      out[m * kRows + r] = hn::GetLane(hn::SumOfLanes(d, sum));
+      out[m * stride + r] = hn::GetLane(hn::SumOfLanes(d, sum));
     }
   }
 }
@@ -113,14 +114,17 @@ struct FloatRows {
       int64_t count,
       const Prepared& p,
       int64_t first,
-      float* out) const {
+      float* out,
+      int64_t stride) const {
     const T* data = static_cast<const T*>(w.data) + row * w.columns;
     int64_t r = 0;
     for (; r + 2 <= count; r += 2) {
-      dot_float<T, kM, 2>(data + r * w.columns, w.columns, p, first, out + r);
+      dot_float<T, kM, 2>(
+          data + r * w.columns, w.columns, p, first, out + r, stride);
     }
     if (r < count) {
-      dot_float<T, kM, 1>(data + r * w.columns, w.columns, p, first, out + r);
+      dot_float<T, kM, 1>(
+          data + r * w.columns, w.columns, p, first, out + r, stride);
     }
   }
 };
@@ -160,7 +164,8 @@ struct AffineRows {
       const float* biases,
       const Prepared& p,
       int64_t first,
-      float* out) const {
+      float* out,
+      int64_t stride) const {
     const hn::ScalableTag<float> d;
     using V = hn::Vec<decltype(d)>;
     constexpr int64_t lanes = hn::MaxLanes(d);
@@ -208,7 +213,7 @@ struct AffineRows {
       }
     }
     for (int m = 0; m < kM; ++m) {
-      out[m * kRows] = hn::GetLane(hn::SumOfLanes(d, total[m]));
+      out[m * stride] = hn::GetLane(hn::SumOfLanes(d, total[m]));
     }
   }
 
@@ -218,7 +223,8 @@ struct AffineRows {
       int64_t count,
       const Prepared& p,
       int64_t first,
-      float* out) const {
+      float* out,
+      int64_t stride) const {
     static thread_local Scratch scratch;
     int64_t groups = w.columns / w.group;
     int64_t row_bytes = w.columns * kBits / 8;
@@ -244,106 +250,169 @@ struct AffineRows {
         std::memset(copy + row_bytes, 0, 2 * kPad);
         bytes = copy;
       }
-      dot_row<kM>(bytes, scales, biases, p, first, out + r);
+      dot_row<kM>(bytes, scales, biases, p, first, out + r, stride);
     }
   }
 };
 
+// Where x's parts lie in prepared memory.
 template <class Rows>
-void gemv_rows(const GemmArgs& args) {
-  const WeightMatrix& w = args.w;
-  int64_t padded = round_up(w.columns, Rows::kChunk) + kPad;
-  int64_t groups = w.group != 0 ? w.columns / w.group : 0;
-  int64_t padded_groups = groups + kPad;
-  static thread_local Scratch scratch;
-  float* x = scratch.floats(args.m * (padded + padded_groups));
-  float* sums = x + args.m * padded;
-  parallel_for(args.m, args.m, [&](int64_t m) HWY_ATTR {
-    float* row = x + m * padded;
-    with_type(
-        args.x_type, args.x, m * w.columns, [&](const auto* from) HWY_ATTR {
-          convert_to_f32(from, row, w.columns);
-        });
-    std::fill(row + w.columns, row + padded, 0.0f);
-    float* sum = sums + m * padded_groups;
-    std::fill(sum, sum + padded_groups, 0.0f);
-    for (int64_t g = 0; g < groups; ++g) {
+struct Parts {
+  explicit Parts(const WeightMatrix& w)
+      : padded(round_up(w.columns, Rows::kChunk) + kPad),
+        groups(w.group != 0 ? w.columns / w.group : 0),
+        padded_groups(groups + kPad) {}
+
+  int64_t floats(int64_t m) const {
+    return m * (padded + padded_groups);
+  }
+  Prepared at(const float* memory, int64_t m) const {
+    return {memory, padded, memory + m * padded, padded_groups};
+  }
+
+  int64_t padded;
+  int64_t groups;
+  int64_t padded_groups;
+};
+
+template <class Rows>
+void prepare(
+    const WeightMatrix& w,
+    FloatType type,
+    const void* x,
+    int64_t m,
+    float* memory) {
+  const Parts<Rows> parts(w);
+  for (int64_t i = 0; i < m; ++i) {
+    float* row = memory + i * parts.padded;
+    with_type(type, x, i * w.columns, [&](const auto* from) HWY_ATTR {
+      convert_to_f32(from, row, w.columns);
+    });
+    std::fill(row + w.columns, row + parts.padded, 0.0f);
+    float* sum = memory + m * parts.padded + i * parts.padded_groups;
+    std::fill(sum, sum + parts.padded_groups, 0.0f);
+    for (int64_t g = 0; g < parts.groups; ++g) {
       sum[g] =
           std::accumulate(row + g * w.group, row + (g + 1) * w.group, 0.0f);
     }
-    Rows::order(w, row, padded - kPad);
-  });
-  const auto* bias = static_cast<const float*>(args.bias);
-  Prepared prepared{x, padded, sums, padded_groups};
-  Rows rows{w};
-  int64_t blocks = (w.rows + kRows - 1) / kRows;
-  // A piece of work should outlast waking a thread.
-  double block_bytes = w.bytes() / static_cast<double>(blocks);
-  auto grain = static_cast<int64_t>(131072 / block_bytes) + 1;
-  grain = std::max(grain, blocks / (8 * thread_count()));
-  parallel_for(blocks, grain, [&](int64_t block) HWY_ATTR {
-    HWY_ALIGN float out[kBatch * kRows];
-    int64_t row = block * kRows;
-    int64_t count = std::min(kRows, w.rows - row);
-    for (int64_t first = 0; first < args.m; first += kBatch) {
-      int64_t batch = std::min(kBatch, args.m - first);
-      switch (batch) {
-        case 1:
-          rows.template dot<1>(row, count, prepared, first, out);
-          break;
-        case 2:
-          rows.template dot<2>(row, count, prepared, first, out);
-          break;
-        case 3:
-          rows.template dot<3>(row, count, prepared, first, out);
-          break;
-        default:
-          rows.template dot<4>(row, count, prepared, first, out);
-      }
-      for (int64_t m = 0; m < batch; ++m) {
-        with_type(
-            args.x_type,
-            args.y,
-            (first + m) * w.rows + row,
-            [&](auto* y) HWY_ATTR {
-              finish_row(
-                  out + m * kRows,
-                  bias != nullptr ? bias + row : nullptr,
-                  args.activation,
-                  y,
-                  count);
-            });
-      }
+    Rows::order(w, row, parts.padded - kPad);
+  }
+}
+
+template <class Rows>
+void some_rows(
+    const WeightMatrix& w,
+    const float* memory,
+    int64_t m,
+    int64_t row,
+    int64_t count,
+    float* y,
+    int64_t stride) {
+  const Prepared p = Parts<Rows>(w).at(memory, m);
+  const Rows rows{w};
+  for (int64_t i = 0; i < m; i += kBatch, y += kBatch * stride) {
+    switch (std::min(kBatch, m - i)) {
+      case 1:
+        rows.template dot<1>(row, count, p, i, y, stride);
+        break;
+      case 2:
+        rows.template dot<2>(row, count, p, i, y, stride);
+        break;
+      case 3:
+        rows.template dot<3>(row, count, p, i, y, stride);
+        break;
+      default:
+        rows.template dot<4>(row, count, p, i, y, stride);
     }
-  });
+  }
+}
+
+// Calls function(Rows*) with the kind of rows that w has.
+template <class Function>
+auto with_rows(const WeightMatrix& w, Function function) {
+  switch (w.bits) {
+    case 2:
+      return function(static_cast<AffineRows<2>*>(nullptr));
+    case 3:
+      return function(static_cast<AffineRows<3>*>(nullptr));
+    case 4:
+      return function(static_cast<AffineRows<4>*>(nullptr));
+    case 5:
+      return function(static_cast<AffineRows<5>*>(nullptr));
+    case 6:
+      return function(static_cast<AffineRows<6>*>(nullptr));
+    case 8:
+      return function(static_cast<AffineRows<8>*>(nullptr));
+    default:
+      break;
+  }
+  switch (w.type) {
+    case FloatType::bf16:
+      return function(static_cast<FloatRows<hwy::bfloat16_t>*>(nullptr));
+    case FloatType::f16:
+      return function(static_cast<FloatRows<hwy::float16_t>*>(nullptr));
+    default:
+      return function(static_cast<FloatRows<float>*>(nullptr));
+  }
 }
 
 } // namespace
 
-void gemv(const GemmArgs& args) {
-  switch (args.w.bits) {
-    case 2:
-      return gemv_rows<AffineRows<2>>(args);
-    case 3:
-      return gemv_rows<AffineRows<3>>(args);
-    case 4:
-      return gemv_rows<AffineRows<4>>(args);
-    case 5:
-      return gemv_rows<AffineRows<5>>(args);
-    case 6:
-      return gemv_rows<AffineRows<6>>(args);
-    case 8:
-      return gemv_rows<AffineRows<8>>(args);
-    default:
-      break;
-  }
-  switch (args.w.type) {
-    case FloatType::bf16:
-      return gemv_rows<FloatRows<hwy::bfloat16_t>>(args);
-    case FloatType::f16:
-      return gemv_rows<FloatRows<hwy::float16_t>>(args);
-    default:
-      return gemv_rows<FloatRows<float>>(args);
+int64_t floats_of(const WeightMatrix& w, int64_t m) {
+  return with_rows(w, [&](auto* rows) HWY_ATTR {
+    return Parts<std::remove_pointer_t<decltype(rows)>>(w).floats(m);
+  });
+}
+
+void prepare_rows(
+    const WeightMatrix& w,
+    FloatType type,
+    const void* x,
+    int64_t m,
+    float* memory) {
+  with_rows(w, [&](auto* rows) HWY_ATTR {
+    prepare<std::remove_pointer_t<decltype(rows)>>(w, type, x, m, memory);
+  });
+}
+
+void dot_rows(
+    const WeightMatrix& w,
+    const float* memory,
+    int64_t m,
+    int64_t row,
+    int64_t count,
+    float* y,
+    int64_t stride) {
+  with_rows(w, [&](auto* rows) HWY_ATTR {
+    some_rows<std::remove_pointer_t<decltype(rows)>>(
+        w, memory, m, row, count, y, stride);
+  });
+}
+
+void convert_rows(FloatType type, const void* x, int64_t count, float* to) {
+  with_type(type, x, 0, [&](const auto* from) HWY_ATTR {
+    convert_to_f32(from, to, count);
+  });
+}
+
+// y[m, row : row + count) from sums [m][stride].
+void finish_block(
+    const GemmArgs& args,
+    const float* sums,
+    int64_t stride,
+    int64_t row,
+    int64_t count) {
+  const auto* bias = static_cast<const float*>(args.bias);
+  for (int64_t m = 0; m < args.m; ++m) {
+    with_type(
+        args.x_type, args.y, m * args.w.rows + row, [&](auto* y) HWY_ATTR {
+          finish_row(
+              sums + m * stride,
+              bias != nullptr ? bias + row : nullptr,
+              args.activation,
+              y,
+              count);
+        });
   }
 }
 
@@ -353,10 +422,85 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace mlx_audio::kernels {
 
-HWY_EXPORT(gemv);
+HWY_EXPORT(floats_of);
+HWY_EXPORT(prepare_rows);
+HWY_EXPORT(dot_rows);
+HWY_EXPORT(convert_rows);
+HWY_EXPORT(finish_block);
+
+namespace {
+
+bool by_vnni(const WeightMatrix& w) {
+  return w.bits != 0 && affine_vnni_runs();
+}
+
+} // namespace
+
+int64_t gemv_floats(const WeightMatrix& w, int64_t m) {
+  return by_vnni(w) ? affine_vnni_floats(w, m)
+                    : HWY_DYNAMIC_DISPATCH(floats_of)(w, m);
+}
+
+void gemv_prepare(
+    const WeightMatrix& w,
+    FloatType type,
+    const void* x,
+    int64_t m,
+    float* prepared) {
+  if (!by_vnni(w)) {
+    HWY_DYNAMIC_DISPATCH(prepare_rows)(w, type, x, m, prepared);
+    return;
+  }
+  const auto* floats = static_cast<const float*>(x);
+  if (type != FloatType::f32) {
+    static thread_local Scratch scratch;
+    float* copy = scratch.floats(m * w.columns);
+    HWY_DYNAMIC_DISPATCH(convert_rows)(type, x, m * w.columns, copy);
+    floats = copy;
+  }
+  affine_vnni_split(w, floats, m, prepared);
+}
+
+bool gemv_shares(const WeightMatrix& a, const WeightMatrix& b) {
+  bool float_type = a.bits != 0 || a.type == b.type;
+  return a.bits == b.bits && a.group == b.group && a.columns == b.columns &&
+      float_type;
+}
+
+void gemv_rows(
+    const WeightMatrix& w,
+    const float* prepared,
+    int64_t m,
+    int64_t row,
+    int64_t count,
+    float* y,
+    int64_t y_stride) {
+  if (by_vnni(w)) {
+    affine_vnni_rows(w, prepared, m, row, count, y, y_stride);
+  } else {
+    HWY_DYNAMIC_DISPATCH(dot_rows)(w, prepared, m, row, count, y, y_stride);
+  }
+}
 
 void gemv(const GemmArgs& args) {
-  HWY_DYNAMIC_DISPATCH(gemv)(args);
+  const WeightMatrix& w = args.w;
+  static thread_local Scratch scratch;
+  float* prepared = scratch.floats(gemv_floats(w, args.m));
+  gemv_prepare(w, args.x_type, args.x, args.m, prepared);
+  constexpr int64_t most = 64; // rows of W in a block
+  // A piece of work should outlast waking a thread.
+  double row_bytes = w.bytes() / static_cast<double>(w.rows);
+  int64_t blocks = (w.rows + most - 1) / most;
+  auto grain = static_cast<int64_t>(65536 / (row_bytes * most)) + 1;
+  grain = std::max(grain, blocks / (8 * thread_count()));
+  parallel_for(blocks, grain, [&](int64_t block) {
+    static thread_local Scratch sums_scratch;
+    float* sums = sums_scratch.floats(args.m * most);
+    int64_t row = block * most;
+    int64_t count = std::min(most, w.rows - row);
+    gemv_rows(w, prepared, args.m, row, count, sums, most);
+    HWY_DYNAMIC_DISPATCH(finish_block)(args, sums, most, row, count);
+  });
 }
 
 } // namespace mlx_audio::kernels

@@ -27,6 +27,10 @@ namespace mlx_audio::kernels {
 /// The instruction sets that this CPU runs, best first ("AVX2", "SSE4", ...).
 std::vector<std::string> simd_targets();
 
+/// True if kernels may use AVX-512's byte products and permutations (VNNI,
+/// VBMI; Highway's AVX3_DL).
+bool runs_vnni();
+
 /// Runs kernels with one instruction set while it lives, in all threads (for
 /// tests).
 class ScopedSimdTarget {
