@@ -19,8 +19,8 @@
 
 // Intrinsics need the instruction sets of the function that they are used in;
 // which function may run is decided by affine_vnni_runs().
-#define VNNI                                                        \
-  __attribute__((target(                                            \
+#define VNNI                                                      \
+  __attribute__((target(                                          \
       "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni," \
       "avx2,fma,f16c")))
 #define VNNI_INLINE VNNI __attribute__((always_inline)) static inline
@@ -74,8 +74,8 @@ constexpr Spread<kBits> make_spread() {
   Spread<kBits> s{};
   for (int lane = 0; lane < 8; ++lane) {
     for (int i = 0; i < 8; ++i) {
-      s.bytes[8 * lane + i] = static_cast<uint8_t>(
-          kBits * lane + (i < kBits ? i : kBits - 1));
+      s.bytes[8 * lane + i] =
+          static_cast<uint8_t>(kBits * lane + (i < kBits ? i : kBits - 1));
       s.shifts[8 * lane + i] = static_cast<uint8_t>(kBits * i);
     }
   }
@@ -173,8 +173,8 @@ VNNI void dot_rows(
   }
   for (int64_t g = 0; g < groups; g += kGroups) {
     const int64_t left = groups - g;
-    const auto mask = static_cast<__mmask16>(
-        left >= kGroups ? 0xFFFF : (1 << left) - 1);
+    const auto mask =
+        static_cast<__mmask16>(left >= kGroups ? 0xFFFF : (1 << left) - 1);
     __m512 factors[kR][kM];
     for (int r = 0; r < kR; ++r) {
       const int64_t at = (r * groups + g) * width;
@@ -198,25 +198,32 @@ VNNI void dot_rows(
       const int64_t at = begin + c * values;
       const __m512i lane_groups =
           _mm512_load_si512(kLaneGroups<values, kGroup>[c].data());
+      __m512i weights[kR][vectors];
       for (int r = 0; r < kR; ++r) {
         const uint8_t* from = p + r * row_bytes;
-        _mm_prefetch(
-            reinterpret_cast<const char*>(from + kAhead), _MM_HINT_T0);
-        __m512i weights[vectors];
-        load_weights<kBits>(from, bytes_mask, weights);
-        for (int m = 0; m < kM; ++m) {
-          __m512i sum = _mm512_setzero_si512();
-          for (int64_t limb = 0; limb < kLimbs; ++limb) {
-            sum = _mm512_slli_epi32(sum, kLow);
-            for (int64_t v = 0; v < vectors; ++v) {
-              sum = _mm512_dpbusd_epi32(
-                  sum,
-                  weights[v],
-                  _mm512_load_si512(x[m].limbs + limb * plane + at + 64 * v));
+        _mm_prefetch(reinterpret_cast<const char*>(from + kAhead), _MM_HINT_T0);
+        load_weights<kBits>(from, bytes_mask, weights[r]);
+      }
+      for (int m = 0; m < kM; ++m) {
+        __m512i sums[kR];
+        for (auto& sum : sums) {
+          sum = _mm512_setzero_si512();
+        }
+        for (int64_t limb = 0; limb < kLimbs; ++limb) {
+          for (int64_t v = 0; v < vectors; ++v) {
+            const __m512i part =
+                _mm512_load_si512(x[m].limbs + limb * plane + at + 64 * v);
+            for (int r = 0; r < kR; ++r) {
+              if (v == 0 && limb > 0) {
+                sums[r] = _mm512_slli_epi32(sums[r], kLow);
+              }
+              sums[r] = _mm512_dpbusd_epi32(sums[r], weights[r][v], part);
             }
           }
+        }
+        for (int r = 0; r < kR; ++r) {
           total[r][m] = _mm512_fmadd_ps(
-              _mm512_cvtepi32_ps(sum),
+              _mm512_cvtepi32_ps(sums[r]),
               _mm512_permutexvar_ps(lane_groups, factors[r][m]),
               total[r][m]);
         }
@@ -315,13 +322,12 @@ VNNI void split_group(
   const __m512i half_low = _mm512_set1_epi32(1 << (kLow - 1));
   __m512i all = _mm512_setzero_si512();
   for (int64_t i = 0; i < count; i += 16) {
-    const __m512i v = _mm512_cvtps_epi32(
-        _mm512_mul_ps(_mm512_loadu_ps(x + i), inverse));
+    const __m512i v =
+        _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + i), inverse));
     all = _mm512_add_epi32(all, v);
     const __m512i high =
         _mm512_srai_epi32(_mm512_add_epi32(v, half_high), 2 * kLow);
-    const __m512i rest =
-        _mm512_sub_epi32(v, _mm512_slli_epi32(high, 2 * kLow));
+    const __m512i rest = _mm512_sub_epi32(v, _mm512_slli_epi32(high, 2 * kLow));
     const __m512i middle =
         _mm512_srai_epi32(_mm512_add_epi32(rest, half_low), kLow);
     const __m512i low = _mm512_sub_epi32(rest, _mm512_slli_epi32(middle, kLow));
@@ -377,8 +383,7 @@ VNNI void affine_vnni_split(
     float* sums = scales + padded_groups(w);
     std::fill(scales, scales + 2 * padded_groups(w), 0.0f);
     for (int64_t limb = 0; limb < kLimbs; ++limb) {
-      std::memset(
-          limbs + limb * plane + w.columns, 0, plane - w.columns);
+      std::memset(limbs + limb * plane + w.columns, 0, plane - w.columns);
     }
     for (int64_t g = 0; g < groups; ++g) {
       split_group(

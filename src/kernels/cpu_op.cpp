@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <stdexcept>
 #include <utility>
 
@@ -159,6 +160,31 @@ mx::array cpu_op(
       cost,
       layout,
       reusable)[0];
+}
+
+void run_as_cpu_op(
+    const char* name,
+    const std::function<void()>& function,
+    OpCost cost /* = {} */) {
+  std::exception_ptr error;
+  auto done = cpu_op(
+      name,
+      {},
+      {1},
+      mx::float32,
+      [&](const std::vector<mx::array>& /* in */, std::vector<mx::array>& out) {
+        try {
+          function();
+        } catch (...) {
+          error = std::current_exception();
+        }
+        out[0].data<float>()[0] = 0;
+      },
+      cost);
+  done.eval();
+  if (error) {
+    std::rethrow_exception(error);
+  }
 }
 
 bool use_cpu_kernels() {

@@ -56,6 +56,13 @@ mx::array cpu_op(
     Layout layout = Layout::contiguous,
     int reusable = no_input);
 
+/// Runs `function` at once where CPU ops run, so that it shares their thread
+/// pool, and waits. What it throws is thrown here.
+void run_as_cpu_op(
+    const char* name,
+    const std::function<void()>& function,
+    OpCost cost = {});
+
 /// True if ops run as our CPU kernels: the default device is the CPU and
 /// MLX_AUDIO_KERNELS is not "mlx".
 bool use_cpu_kernels();

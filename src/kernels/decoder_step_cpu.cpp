@@ -172,7 +172,7 @@ HWY_EXPORT(attend_row);
 
 namespace {
 
-constexpr int kFewRows = 8; // that matrices are read once for, as they lie
+constexpr int kFewRows = 16; // that a step is taken together for
 constexpr int64_t kPiece = 32; // rows of W at once
 constexpr int kGatePiece = 512; // of the MLP's width
 

@@ -389,6 +389,47 @@ void dot_rows(
   });
 }
 
+template <int kBits>
+void unpack_affine(const WeightMatrix& w, int64_t row, float* y) {
+  const int64_t groups = w.columns / w.group;
+  const uint8_t* bytes =
+      static_cast<const uint8_t*>(w.data) + row * w.columns * kBits / 8;
+  for (int64_t g = 0; g < groups; ++g) {
+    float scale;
+    float bias;
+    with_type(w.type, w.scales, row * groups + g, [&](const auto* s) HWY_ATTR {
+      convert_to_f32(s, &scale, 1);
+    });
+    with_type(w.type, w.biases, row * groups + g, [&](const auto* b) HWY_ATTR {
+      convert_to_f32(b, &bias, 1);
+    });
+    for (int64_t i = g * w.group; i < (g + 1) * w.group; ++i) {
+      y[i] = scale * static_cast<float>(value_at<kBits>(bytes, i)) + bias;
+    }
+  }
+}
+
+void one_row(const WeightMatrix& w, int64_t row, float* y) {
+  switch (w.bits) {
+    case 2:
+      return unpack_affine<2>(w, row, y);
+    case 3:
+      return unpack_affine<3>(w, row, y);
+    case 4:
+      return unpack_affine<4>(w, row, y);
+    case 5:
+      return unpack_affine<5>(w, row, y);
+    case 6:
+      return unpack_affine<6>(w, row, y);
+    case 8:
+      return unpack_affine<8>(w, row, y);
+    default:
+      with_type(w.type, w.data, row * w.columns, [&](const auto* p) HWY_ATTR {
+        convert_to_f32(p, y, w.columns);
+      });
+  }
+}
+
 void convert_rows(FloatType type, const void* x, int64_t count, float* to) {
   with_type(type, x, 0, [&](const auto* from) HWY_ATTR {
     convert_to_f32(from, to, count);
@@ -426,6 +467,7 @@ HWY_EXPORT(floats_of);
 HWY_EXPORT(prepare_rows);
 HWY_EXPORT(dot_rows);
 HWY_EXPORT(convert_rows);
+HWY_EXPORT(one_row);
 HWY_EXPORT(finish_block);
 
 namespace {
@@ -480,6 +522,10 @@ void gemv_rows(
   } else {
     HWY_DYNAMIC_DISPATCH(dot_rows)(w, prepared, m, row, count, y, y_stride);
   }
+}
+
+void unpack_row(const WeightMatrix& w, int64_t row, float* y) {
+  HWY_DYNAMIC_DISPATCH(one_row)(w, row, y);
 }
 
 void gemv(const GemmArgs& args) {

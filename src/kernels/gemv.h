@@ -31,4 +31,7 @@ void gemv_rows(
     float* y,
     int64_t y_stride);
 
+/// y [columns] = row `row` of W.
+void unpack_row(const WeightMatrix& w, int64_t row, float* y);
+
 } // namespace mlx_audio::kernels

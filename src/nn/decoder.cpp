@@ -6,6 +6,7 @@
 #include "kernels/cpu_op.h"
 #include "kernels/decoder_step_cpu.h"
 #include "kernels/linear_cpu.h"
+#include "nn/cpu_weights.h"
 #include "nn/window.h"
 
 namespace mlx_audio::nn {
@@ -65,43 +66,12 @@ DecoderLayer::DecoderLayer(
       up(weights, path + ".mlp.up_proj", c.hidden, c.intermediate),
       down(weights, path + ".mlp.down_proj", c.intermediate, c.hidden) {}
 
-// Arrays that the kernel points into, made at the first step.
+// The weights as the kernel takes them, made at the first step.
 struct Decoder::Kernel {
   bool ready = false;
-  double bytes = 0; // of weights, read once a step
-  double count = 0;
-  std::vector<mx::array> arrays = {};
+  CpuWeights weights = {};
   std::vector<kernels::DecoderStepLayer> layers = {};
   const float* norm = nullptr;
-
-  const float* floats(const mx::array& a) {
-    arrays.push_back(mx::contiguous(mx::astype(a, mx::float32)));
-    arrays.back().eval();
-    return arrays.back().data<float>();
-  }
-
-  kernels::WeightMatrix matrix(const kernels::LinearWeight& w) {
-    auto data = [&](const mx::array& a) -> const void* {
-      arrays.push_back(mx::contiguous(a));
-      arrays.back().eval();
-      return arrays.back().data<void>();
-    };
-    kernels::WeightMatrix m;
-    m.data = data(w.weight);
-    m.type = *kernels::float_type(
-        w.quantized() ? w.scales->dtype() : w.weight.dtype());
-    if (w.quantized()) {
-      m.bits = w.bits;
-      m.group = w.group_size;
-      m.scales = data(*w.scales);
-      m.biases = data(*w.biases);
-    }
-    m.rows = w.out_features();
-    m.columns = w.in_features();
-    bytes += m.bytes();
-    count += static_cast<double>(m.rows) * static_cast<double>(m.columns);
-    return m;
-  }
 };
 
 Decoder::Decoder(
@@ -145,29 +115,39 @@ bool Decoder::has_kernel() const {
   return true;
 }
 
-mx::array Decoder::run_kernel(
-    const mx::array& x,
-    std::span<KvCache* const> caches) const {
+void Decoder::make_kernel() const {
   Kernel& kernel = *kernel_;
-  if (!kernel.ready) {
-    for (const auto& l : layers_) {
-      kernel.layers.push_back(
-          {.input_norm = kernel.floats(l.input_norm),
-           .post_norm = kernel.floats(l.post_norm),
-           .q_norm = l.q_norm ? kernel.floats(*l.q_norm) : nullptr,
-           .k_norm = l.k_norm ? kernel.floats(*l.k_norm) : nullptr,
-           .q = kernel.matrix(l.q.weight()),
-           .k = kernel.matrix(l.k.weight()),
-           .v = kernel.matrix(l.v.weight()),
-           .o = kernel.matrix(l.o.weight()),
-           .gate = kernel.matrix(l.gate.weight()),
-           .up = kernel.matrix(l.up.weight()),
-           .down = kernel.matrix(l.down.weight())});
-    }
-    kernel.norm = kernel.floats(norm_);
-    kernel.ready = true;
+  if (kernel.ready) {
+    return;
   }
-  int steps = x.shape(1);
+  CpuWeights& w = kernel.weights;
+  for (const auto& l : layers_) {
+    kernel.layers.push_back(
+        {.input_norm = w.floats(l.input_norm),
+         .post_norm = w.floats(l.post_norm),
+         .q_norm = l.q_norm ? w.floats(*l.q_norm) : nullptr,
+         .k_norm = l.k_norm ? w.floats(*l.k_norm) : nullptr,
+         .q = w.matrix(l.q.weight()),
+         .k = w.matrix(l.k.weight()),
+         .v = w.matrix(l.v.weight()),
+         .o = w.matrix(l.o.weight()),
+         .gate = w.matrix(l.gate.weight()),
+         .up = w.matrix(l.up.weight()),
+         .down = w.matrix(l.down.weight())});
+  }
+  kernel.norm = w.floats(norm_);
+  kernel.ready = true;
+}
+
+kernels::OpCost Decoder::kernel_cost(int rows) const {
+  return {2 * rows * kernel_->weights.count(), kernel_->weights.bytes()};
+}
+
+void Decoder::step_cpu(
+    const float* x,
+    int steps,
+    std::span<KvCache* const> caches,
+    float* y) const {
   std::vector<kernels::DecoderStepCache> views;
   for (auto* cache : caches) {
     kernels::DecoderStepCache view{cache->length(), 0, {}, {}};
@@ -187,28 +167,29 @@ mx::array Decoder::run_kernel(
       config_.head_dim,
       config_.rope_theta,
       config_.norm_eps};
-  double rows = static_cast<double>(x.shape(0)) * steps;
+  kernels::decoder_step_cpu(
+      shape, kernel_->layers, kernel_->norm, views, steps, x, y);
+  for (auto* cache : caches) {
+    cache->advance(steps);
+  }
+}
+
+mx::array Decoder::run_kernel(
+    const mx::array& x,
+    std::span<KvCache* const> caches) const {
+  make_kernel();
+  int steps = x.shape(1);
   auto y = kernels::cpu_op(
       "decoder_step",
       {mx::astype(x, mx::float32)},
       x.shape(),
       mx::float32,
       [&](const std::vector<mx::array>& in, std::vector<mx::array>& out) {
-        kernels::decoder_step_cpu(
-            shape,
-            kernel.layers,
-            kernel.norm,
-            views,
-            steps,
-            in[0].data<float>(),
-            out[0].data<float>());
+        step_cpu(in[0].data<float>(), steps, caches, out[0].data<float>());
       },
-      {2 * rows * kernel.count, kernel.bytes});
+      kernel_cost(x.shape(0) * steps));
   // At once: it writes into the caches.
   y.eval();
-  for (auto* cache : caches) {
-    cache->advance(steps);
-  }
   return mx::astype(y, x.dtype());
 }
 
@@ -274,7 +255,7 @@ mx::array Decoder::attention(
 mx::array Decoder::operator()(
     const mx::array& x,
     std::span<KvCache* const> caches) const {
-  if (kernel_ && kernels::use_cpu_kernels()) {
+  if (runs_as_kernel()) {
     return run_kernel(x, caches);
   }
   auto h = x;

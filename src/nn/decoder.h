@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cpu_op.h"
 #include "nn/kv_cache.h"
 #include "nn/layers.h"
 
@@ -65,6 +66,22 @@ class Decoder {
   /// there is a window or a layer scale.
   mx::array operator()(const mx::array& x, std::span<KvCache* const> caches)
       const;
+
+  /// True if a step is one kernel of the CPU's.
+  bool runs_as_kernel() const {
+    return kernel_ && kernels::use_cpu_kernels();
+  }
+  /// Readies the weights for step_cpu(); call it before, outside of CPU ops.
+  void make_kernel() const;
+  /// A step in this thread, without MLX, where runs_as_kernel(): x and y
+  /// [caches, steps, hidden]. For use inside a CPU op.
+  void step_cpu(
+      const float* x,
+      int steps,
+      std::span<KvCache* const> caches,
+      float* y) const;
+  /// What a step of so many rows costs, after make_kernel().
+  kernels::OpCost kernel_cost(int rows) const;
 
   KvCache make_cache() const {
     return {config_.layers, config_.kv_heads, config_.head_dim, config_.window};

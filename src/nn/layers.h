@@ -48,6 +48,9 @@ class Embedding {
   mx::array as_linear(const mx::array& x) const {
     return kernels::linear(x, table_);
   }
+  const kernels::LinearWeight& table() const {
+    return table_;
+  }
 
  private:
   kernels::LinearWeight table_;

@@ -84,13 +84,13 @@ int draw(std::span<const float> logits, std::mt19937_64& random) {
   double best = logits[argmax(logits)];
   double total = 0;
   for (float value : logits) {
-    total += std::exp(value - best);
+    total += value == kDropped ? 0 : std::exp(value - best);
   }
   // 53 bits by hand: std::uniform_real_distribution differs among libraries.
   double left = static_cast<double>(random() >> 11) * 0x1p-53 * total;
   int last = argmax(logits);
   for (int i = 0; i < static_cast<int>(logits.size()); ++i) {
-    double p = std::exp(logits[i] - best);
+    double p = logits[i] == kDropped ? 0 : std::exp(logits[i] - best);
     if (p > 0) {
       last = i;
       left -= p;

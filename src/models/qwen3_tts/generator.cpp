@@ -29,7 +29,7 @@ mx::array codes_array(const std::vector<int>& codes) {
 } // namespace
 
 Generator::Generator(const Talker& talker, const Config& config)
-    : talker_(talker), config_(config) {}
+    : talker_(talker), config_(config), cpu_(talker.frame_cpu()) {}
 
 int Generator::add(
     Prompt prompt,
@@ -42,6 +42,11 @@ int Generator::add(
             " positions, the model's context " +
             std::to_string(config_.context),
         "split the text or give less of it");
+  }
+  // Evaluated f32 rows, that a CPU op may read.
+  for (auto* a : {&prompt.trailing, &prompt.pad}) {
+    *a = mx::contiguous(*a);
+    a->eval();
   }
   auto input = prompt.embeds;
   auto sequence = std::make_unique<Sequence>(Sequence{
@@ -62,6 +67,18 @@ void Generator::remove(int id) {
   sequences_.erase(id);
 }
 
+void Generator::note_step(Sequence& s) const {
+  if (s.trace != nullptr) {
+    s.trace->logits.push_back(s.logits);
+    s.trace->hidden.push_back(cpu_ ? s.state : values_of(s.hidden));
+  }
+}
+
+void Generator::read_prompt(Sequence& s) {
+  std::vector<Sequence*> one{&s};
+  advance(one);
+}
+
 void Generator::advance(std::vector<Sequence*>& group) {
   std::vector<mx::array> inputs;
   std::vector<nn::KvCache*> caches;
@@ -75,11 +92,33 @@ void Generator::advance(std::vector<Sequence*>& group) {
     Sequence& s = *group[i];
     auto logits = row_of(out.logits, i);
     s.logits.assign(logits.begin(), logits.end());
-    s.hidden = mx::take(out.hidden, static_cast<int>(i), 0);
-    if (s.trace != nullptr) {
-      s.trace->logits.push_back(s.logits);
-      s.trace->hidden.push_back(values_of(s.hidden));
+    if (cpu_) {
+      auto state = row_of(out.hidden, i);
+      s.state.assign(state.begin(), state.end());
+    } else {
+      s.hidden = mx::take(out.hidden, static_cast<int>(i), 0);
     }
+    note_step(s);
+  }
+}
+
+void Generator::advance_cpu(std::vector<Sequence*>& group) {
+  std::vector<nn::KvCache*> caches;
+  std::vector<float> x;
+  for (auto* s : group) {
+    x.insert(x.end(), s->next.begin(), s->next.end());
+    caches.push_back(&s->cache);
+  }
+  size_t width = cpu_->hidden();
+  size_t vocab = cpu_->vocab();
+  std::vector<float> hidden(group.size() * width);
+  std::vector<float> logits(group.size() * vocab);
+  cpu_->advance(caches, x.data(), hidden.data(), logits.data());
+  for (size_t i = 0; i < group.size(); ++i) {
+    Sequence& s = *group[i];
+    s.state.assign(&hidden[i * width], &hidden[i * width] + width);
+    s.logits.assign(&logits[i * vocab], &logits[i * vocab] + vocab);
+    note_step(s);
   }
 }
 
@@ -94,6 +133,49 @@ int Generator::pick_first(Sequence& s) {
     s.logits[config_.codec_eos] = end;
   }
   return nn::sample(s.logits, s.settings.talker, s.random);
+}
+
+int Generator::pick_other(Sequence& s, std::span<float> logits) const {
+  if (s.trace != nullptr && s.frames == 0) {
+    s.trace->predictor.emplace_back(logits.begin(), logits.end());
+  }
+  int code = nn::sample(logits, s.settings.subtalker, s.random);
+  s.codes.push_back(code);
+  return code;
+}
+
+void Generator::predict_rest_cpu(std::vector<Sequence*>& group) {
+  std::vector<nn::KvCache*> caches;
+  std::vector<float> hidden;
+  std::vector<int> first;
+  for (auto* s : group) {
+    s->predictor_cache.clear();
+    caches.push_back(&s->predictor_cache);
+    hidden.insert(hidden.end(), s->state.begin(), s->state.end());
+    first.push_back(s->codes[0]);
+  }
+  cpu_->predict(
+      caches,
+      hidden.data(),
+      first,
+      [&](size_t i, int /* codebook */, std::span<float> logits) {
+        return pick_other(*group[i], logits);
+      });
+}
+
+void Generator::next_inputs_cpu(std::vector<Sequence*>& group) {
+  for (auto* s : group) {
+    int frame = s->frames - 1;
+    size_t width = cpu_->hidden();
+    const float* text = frame < s->prompt.trailing.shape(0)
+        ? s->prompt.trailing.data<float>() + frame * width
+        : s->prompt.pad.data<float>();
+    s->next.assign(width, 0.0f);
+    cpu_->add_embeddings(s->codes, s->next.data());
+    for (size_t i = 0; i < width; ++i) {
+      s->next[i] += text[i];
+    }
+  }
 }
 
 void Generator::predict_rest(std::vector<Sequence*>& group) {
@@ -117,11 +199,7 @@ void Generator::predict_rest(std::vector<Sequence*>& group) {
       Sequence& s = *group[i];
       auto row = row_of(logits, i);
       std::vector<float> values(row.begin(), row.end());
-      if (s.trace != nullptr && s.frames == 0) {
-        s.trace->predictor.push_back(values);
-      }
-      codes[i] = nn::sample(values, s.settings.subtalker, s.random);
-      s.codes.push_back(codes[i]);
+      codes[i] = pick_other(s, values);
     }
     if (g + 1 < config_.groups) {
       x = mx::expand_dims(
@@ -157,18 +235,34 @@ std::vector<Generator::Frame> Generator::step() {
   std::vector<Sequence*> group;
   for (auto& [id, s] : sequences_) {
     if (s->cache.length() == 0) {
-      std::vector<Sequence*> one{s.get()};
-      advance(one);
+      read_prompt(*s);
     } else {
       group.push_back(s.get());
     }
   }
-  if (!group.empty()) {
-    advance(group);
+  if (!cpu_) {
+    if (!group.empty()) {
+      advance(group);
+    }
+    return finish_step();
   }
-
   std::vector<Frame> frames;
-  group.clear();
+  kernels::run_as_cpu_op(
+      "qwen3_tts_frame",
+      [&] {
+        if (!group.empty()) {
+          advance_cpu(group);
+        }
+        frames = finish_step();
+      },
+      cpu_->cost(sequences_.size()));
+  return frames;
+}
+
+// From the talker's logits to the next input.
+std::vector<Generator::Frame> Generator::finish_step() {
+  std::vector<Frame> frames;
+  std::vector<Sequence*> group;
   std::vector<int> ended;
   for (auto& [id, s] : sequences_) {
     int code = pick_first(*s);
@@ -187,7 +281,7 @@ std::vector<Generator::Frame> Generator::step() {
   if (group.empty()) {
     return frames;
   }
-  predict_rest(group);
+  cpu_ ? predict_rest_cpu(group) : predict_rest(group);
   ended.clear();
   std::vector<Sequence*> going;
   for (auto& [id, s] : sequences_) {
@@ -202,7 +296,7 @@ std::vector<Generator::Frame> Generator::step() {
     }
   }
   if (!going.empty()) {
-    next_inputs(going);
+    cpu_ ? next_inputs_cpu(going) : next_inputs(going);
   }
   for (int id : ended) {
     sequences_.erase(id);

@@ -9,6 +9,7 @@
 #include <random>
 #include <vector>
 
+#include "models/qwen3_tts/frame_cpu.h"
 #include "models/qwen3_tts/prompt.h"
 #include "models/qwen3_tts/talker.h"
 #include "nn/sampler.h"
@@ -66,19 +67,31 @@ class Generator {
     nn::KvCache predictor_cache;
     mx::array input; // [steps, hidden], what the talker reads next
     mx::array hidden; // [hidden], after the last step
+    std::vector<float> next = {}; // [hidden], `input` as FrameCpu takes it
+    std::vector<float> state = {}; // [hidden], `hidden` likewise
     std::vector<float> logits;
     std::vector<int> history = {};
     std::vector<int> codes = {};
     int frames = 0;
   };
 
+  void read_prompt(Sequence& sequence);
+  std::vector<Frame> finish_step();
   void advance(std::vector<Sequence*>& group);
   int pick_first(Sequence& sequence);
   void predict_rest(std::vector<Sequence*>& group);
   void next_inputs(std::vector<Sequence*>& group);
+  void note_step(Sequence& sequence) const;
+  int pick_other(Sequence& sequence, std::span<float> logits) const;
+
+  // The same without MLX.
+  void advance_cpu(std::vector<Sequence*>& group);
+  void predict_rest_cpu(std::vector<Sequence*>& group);
+  void next_inputs_cpu(std::vector<Sequence*>& group);
 
   const Talker& talker_;
   const Config& config_;
+  std::shared_ptr<const FrameCpu> cpu_; // null: by MLX ops
   std::map<int, std::unique_ptr<Sequence>> sequences_;
   int next_id_ = 0;
 };

@@ -1,6 +1,7 @@
 #include "models/qwen3_tts/talker.h"
 
 #include "kernels/cpu_op.h"
+#include "models/qwen3_tts/frame_cpu.h"
 
 namespace mlx_audio::qwen3_tts {
 
@@ -119,6 +120,13 @@ mx::array Talker::embed_frames(const mx::array& codes) const {
     sum = sum + mx::astype(predictor_.embed(column(g), g), dtype_);
   }
   return sum;
+}
+
+std::shared_ptr<const FrameCpu> Talker::frame_cpu() const {
+  if (frame_cpu_ == nullptr && FrameCpu::takes(*this)) {
+    frame_cpu_ = std::make_shared<FrameCpu>(*this);
+  }
+  return frame_cpu_;
 }
 
 } // namespace mlx_audio::qwen3_tts

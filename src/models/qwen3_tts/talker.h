@@ -2,6 +2,7 @@
 // 80 ms frame out. Follows qwen_tts/core/models/modeling_qwen3_tts.py.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -10,6 +11,8 @@
 #include "nn/decoder.h"
 
 namespace mlx_audio::qwen3_tts {
+
+class FrameCpu;
 
 /// Predicts the other codes of a frame from its first one and the talker's
 /// hidden state, one codebook after the other.
@@ -36,6 +39,8 @@ class CodePredictor {
   }
 
  private:
+  friend class FrameCpu;
+
   std::vector<nn::Embedding> embeddings_;
   std::vector<nn::Linear> heads_;
   std::optional<nn::Linear> projection_;
@@ -68,8 +73,12 @@ class Talker {
   mx::Dtype dtype() const {
     return dtype_;
   }
+  /// Frames as one op, where the CPU's kernels run both decoders; else null.
+  std::shared_ptr<const FrameCpu> frame_cpu() const;
 
  private:
+  friend class FrameCpu;
+
   mx::Dtype dtype_; // of activations
   nn::Embedding codec_embedding_;
   nn::Embedding text_embedding_;
@@ -78,6 +87,7 @@ class Talker {
   nn::Decoder decoder_;
   nn::Linear head_;
   CodePredictor predictor_;
+  mutable std::shared_ptr<const FrameCpu> frame_cpu_; // made at first use
 };
 
 } // namespace mlx_audio::qwen3_tts
