@@ -74,7 +74,10 @@ mx::array depthwise_residual_conv1d(
              .y = out[0].data<float>(),
              .time = in[0].shape(0),
              .channels = in[0].shape(1),
-             .kernel = in[1].shape(0)});
+             .kernel = in[1].shape(0),
+             .x_stride = in[0].shape(1),
+             .weight_stride = in[0].shape(1),
+             .y_stride = in[0].shape(1)});
       },
       cost(x, weight, residual ? 3 : 2));
 }
@@ -107,7 +110,10 @@ mx::array fsmn_gate(
             .y = out[0].data<float>(),
             .time = in[0].shape(0),
             .channels = in[0].shape(1),
-            .kernel = in[1].shape(0)};
+            .kernel = in[1].shape(0),
+            .x_stride = in[0].shape(1),
+            .weight_stride = in[0].shape(1),
+            .y_stride = in[0].shape(1)};
         depthwise_residual_conv1d_cpu(a);
         gate_and_normalize_cpu(
             a.y,

@@ -11,74 +11,12 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "kernels/depthwise-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace mlx_audio::kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
-
-// kRows outputs of one vector of channels from time t. Unless `kInside`, taps
-// that reach beyond the signal are left out.
-template <int kRows, bool kInside, class D>
-HWY_INLINE void
-outputs(D d, const DepthwiseArguments& a, int64_t t, int64_t c) {
-  const int64_t stride = a.channels;
-  const int half = a.kernel / 2;
-  const float* HWY_RESTRICT x = a.x + t * stride + c;
-  hn::Vec<D> sum[kRows];
-  for (int j = 0; j < kRows; ++j) {
-    sum[j] = hn::LoadU(d, x + j * stride);
-  }
-  if (a.residual != nullptr) {
-    const float* HWY_RESTRICT residual = a.residual + t * stride + c;
-    for (int j = 0; j < kRows; ++j) {
-      sum[j] = hn::Add(sum[j], hn::LoadU(d, residual + j * stride));
-    }
-  }
-  const float* HWY_RESTRICT weight = a.weight + c;
-  const float* HWY_RESTRICT row = x - half * stride;
-  for (int k = 0; k < a.kernel; ++k, row += stride, weight += stride) {
-    const auto w = hn::LoadU(d, weight);
-    for (int j = 0; j < kRows; ++j) {
-      const int64_t at = t + j + k - half;
-      if (kInside || (at >= 0 && at < a.time)) {
-        sum[j] = hn::MulAdd(w, hn::LoadU(d, row + j * stride), sum[j]);
-      }
-    }
-  }
-  for (int j = 0; j < kRows; ++j) {
-    hn::StoreU(sum[j], d, a.y + (t + j) * stride + c);
-  }
-}
-
-template <int kRows, bool kInside>
-void rows(const DepthwiseArguments& a, int64_t t) {
-  const hn::ScalableTag<float> d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  int64_t c = 0;
-  for (; c + lanes <= a.channels; c += lanes) {
-    outputs<kRows, kInside>(d, a, t, c);
-  }
-  const hn::CappedTag<float, 1> one;
-  for (; c < a.channels; ++c) {
-    outputs<kRows, kInside>(one, a, t, c);
-  }
-}
-
-void depthwise_rows(const DepthwiseArguments& a, int64_t begin, int64_t end) {
-  constexpr int kRows = 8;
-  const int half = a.kernel / 2;
-  int64_t t = begin;
-  for (; t + kRows <= end; t += kRows) {
-    if (t >= half && t + kRows + half <= a.time) {
-      rows<kRows, true>(a, t);
-    } else {
-      rows<kRows, false>(a, t);
-    }
-  }
-  for (; t < end; ++t) {
-    rows<1, false>(a, t);
-  }
-}
 
 void gate_and_normalize_row(
     float* y,

@@ -1,5 +1,7 @@
-// The CPU kernels of depthwise_conv1d.h, on plain row-major f32 arrays.
+// The CPU kernels of depthwise_conv1d.h, on plain f32 arrays.
 #pragma once
+
+#include <cstdint>
 
 namespace mlx_audio::kernels {
 
@@ -11,6 +13,9 @@ struct DepthwiseArguments {
   int time;
   int channels;
   int kernel; // odd
+  int64_t x_stride; // from row to row
+  int64_t weight_stride;
+  int64_t y_stride; // the residual's too
 };
 
 void depthwise_residual_conv1d_cpu(const DepthwiseArguments& arguments);

@@ -1,7 +1,6 @@
 #include "kernels/gated_attention_cpu.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -14,169 +13,24 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "kernels/math-inl.h"
+#include "kernels/mossformer_rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace mlx_audio::kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Calls f(d, i) for vectors at i, then with one-lane vectors for the rest.
-template <class Function>
-HWY_INLINE void lanes(int64_t count, Function f) {
-  const hn::ScalableTag<float> d;
-  const auto step = static_cast<int64_t>(hn::Lanes(d));
-  int64_t i = 0;
-  for (; i + step <= count; i += step) {
-    f(d, i);
-  }
-  const hn::CappedTag<float, 1> one;
-  for (; i < count; ++i) {
-    f(one, i);
-  }
-}
-
-template <class Function>
-HWY_INLINE float sum_of(int64_t count, Function f) {
-  const hn::ScalableTag<float> d;
-  const auto step = static_cast<int64_t>(hn::Lanes(d));
-  auto sums = hn::Zero(d);
-  int64_t i = 0;
-  for (; i + step <= count; i += step) {
-    sums = hn::Add(sums, f(d, i));
-  }
-  float sum = hn::GetLane(hn::SumOfLanes(d, sums));
-  const hn::CappedTag<float, 1> one;
-  for (; i < count; ++i) {
-    sum += hn::GetLane(f(one, i));
-  }
-  return sum;
-}
-
-float sum_of_squares(const float* x, int64_t count) {
-  return sum_of(count, [x](auto d, int64_t i) HWY_ATTR {
-    auto v = hn::LoadU(d, x + i);
-    return hn::Mul(v, v);
-  });
-}
-
-void scale(const float* x, float factor, float* y, int64_t count) {
-  lanes(count, [=](auto d, int64_t i) HWY_ATTR {
-    hn::StoreU(hn::Mul(hn::LoadU(d, x + i), hn::Set(d, factor)), d, y + i);
-  });
-}
-
-float scale_norm_factor(float square, int64_t dim, float eps) {
-  return 1 / std::max(std::sqrt(square / static_cast<float>(dim)), eps);
-}
-
-// `early` is the row before, or null at the start.
-void shift_scale_norm_row(
-    const float* early,
-    const float* x,
-    float* y,
-    int64_t dim,
-    float eps) {
-  int64_t half = dim / 2;
-  float square = sum_of_squares(x + half, half);
-  square += early == nullptr ? 0 : sum_of_squares(early, half);
-  float factor = scale_norm_factor(square, dim, eps);
-  if (early == nullptr) {
-    std::fill(y, y + half, 0.0f);
-  } else {
-    scale(early, factor, y, half);
-  }
-  scale(x + half, factor, y + half, half);
-}
-
-struct Moments {
-  float mean;
-  float scale; // 1 / standard deviation
-};
-
-Moments moments(const float* x, int64_t dim, float eps) {
-  float mean =
-      sum_of(
-          dim,
-          [x](auto d, int64_t i) HWY_ATTR { return hn::LoadU(d, x + i); }) /
-      static_cast<float>(dim);
-  float square = sum_of(dim, [=](auto d, int64_t i) HWY_ATTR {
-    auto v = hn::Sub(hn::LoadU(d, x + i), hn::Set(d, mean));
-    return hn::Mul(v, v);
-  });
-  return {mean, 1 / std::sqrt(square / static_cast<float>(dim) + eps)};
-}
-
-void prelu_layer_norm_row(
-    const float* x,
-    float slope,
-    const float* weight,
-    const float* bias,
-    float* normed,
-    float* again,
-    int64_t dim,
-    float eps) {
-  lanes(dim, [=](auto d, int64_t i) HWY_ATTR {
-    auto v = hn::LoadU(d, x + i);
-    auto negative = hn::Mul(v, hn::Set(d, slope));
-    hn::StoreU(
-        hn::IfThenElse(hn::Lt(v, hn::Zero(d)), negative, v), d, normed + i);
-  });
-  auto m = moments(normed, dim, eps);
-  lanes(dim, [=](auto d, int64_t i) HWY_ATTR {
-    auto v = hn::Mul(
-        hn::Sub(hn::LoadU(d, normed + i), hn::Set(d, m.mean)),
-        hn::Set(d, m.scale));
-    hn::StoreU(
-        hn::MulAdd(v, hn::LoadU(d, weight + i), hn::LoadU(d, bias + i)),
-        d,
-        normed + i);
-  });
-  m = moments(normed, dim, eps);
-  lanes(dim, [=](auto d, int64_t i) HWY_ATTR {
-    hn::StoreU(
-        hn::Mul(
-            hn::Sub(hn::LoadU(d, normed + i), hn::Set(d, m.mean)),
-            hn::Set(d, m.scale)),
-        d,
-        again + i);
-  });
-}
-
-// The four views of row t, each into its own [time, dim] array.
-void views_row(const GatedAttentionArguments& a, float* views, int64_t t) {
-  const float* s = a.hidden + t * (2 * a.value_dim + a.dim) + 2 * a.value_dim;
-  const float* rotary = a.rotary + t * 2 * a.pairs;
-  const int64_t size = static_cast<int64_t>(a.time) * a.dim;
-  for (int view = 0; view < 4; ++view) {
-    const float* gamma = a.gamma + view * a.dim;
-    const float* beta = a.beta + view * a.dim;
-    float* y = views + view * size + t * a.dim;
-    lanes(a.dim, [=](auto d, int64_t i) HWY_ATTR {
-      hn::StoreU(
-          hn::MulAdd(
-              hn::LoadU(d, s + i),
-              hn::LoadU(d, gamma + i),
-              hn::LoadU(d, beta + i)),
-          d,
-          y + i);
-    });
-    for (int p = 0; p < a.pairs; ++p) {
-      float c = rotary[p];
-      float r = rotary[a.pairs + p];
-      float even = y[2 * p];
-      float odd = y[2 * p + 1];
-      y[2 * p] = even * c - odd * r;
-      y[2 * p + 1] = odd * c + even * r;
-    }
-  }
-}
-
-void squared_relu(float* x, int64_t count) {
-  lanes(count, [x](auto d, int64_t i) HWY_ATTR {
-    auto v = math::relu(d, hn::LoadU(d, x + i));
-    hn::StoreU(hn::Mul(v, v), d, x + i);
-  });
+// Row t's views, each into its own [time, dim] array.
+void views_at(const GatedAttentionArguments& a, float* views, int64_t t) {
+  views_row(
+      a.hidden + t * (2 * a.value_dim + a.dim) + 2 * a.value_dim,
+      a.gamma,
+      a.beta,
+      a.rotary + t * 2 * a.pairs,
+      a.pairs,
+      a.dim,
+      views + t * a.dim,
+      static_cast<int64_t>(a.time) * a.dim);
 }
 
 // attended: att(v) | att(u); values: v | u.
@@ -205,7 +59,7 @@ namespace mlx_audio::kernels {
 
 HWY_EXPORT(shift_scale_norm_row);
 HWY_EXPORT(prelu_layer_norm_row);
-HWY_EXPORT(views_row);
+HWY_EXPORT(views_at);
 HWY_EXPORT(squared_relu);
 HWY_EXPORT(gate_row);
 
@@ -259,7 +113,7 @@ void gated_attention_cpu(const GatedAttentionArguments& a) {
   float* attended = scores + group * group; // [group, 2 e]
 #pragma omp parallel for schedule(static)
   for (int t = 0; t < a.time; ++t) {
-    HWY_DYNAMIC_DISPATCH(views_row)(a, views, t);
+    HWY_DYNAMIC_DISPATCH(views_at)(a, views, t);
   }
   const float* quad_q = views;
   const float* lin_q = views + size;

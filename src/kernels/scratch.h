@@ -4,6 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 #include <hwy/aligned_allocator.h>
 
 namespace mlx_audio::kernels {
@@ -18,11 +22,26 @@ class Scratch {
       data_.reset();
       data_ = hwy::AllocateAligned<float>(size);
       size_ = size;
+      prefer_huge_pages();
     }
     return data_.get();
   }
 
  private:
+  // Large buffers are touched whole: two megabytes a page fault, not four
+  // kilobytes, where the system has such pages.
+  void prefer_huge_pages() {
+#ifdef MADV_HUGEPAGE
+    constexpr uintptr_t kPage = 1 << 21;
+    auto begin = reinterpret_cast<uintptr_t>(data_.get());
+    uintptr_t end = (begin + size_ * sizeof(float)) / kPage * kPage;
+    begin = (begin + kPage - 1) / kPage * kPage;
+    if (end > begin) {
+      madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+    }
+#endif
+  }
+
   hwy::AlignedFreeUniquePtr<float[]> data_;
   size_t size_ = 0;
 };

@@ -2,10 +2,68 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numbers>
 
+#include "audio/fft.h"
+
 namespace mlx_audio::mossformer2_se {
+
+using audio::Float4;
+
+constexpr int kFrames = 4; // side by side in a transform
+
+/// Fourier transforms of kFrames frames at once.
+class Frontend::Transform {
+ public:
+  explicit Transform(size_t size)
+      : fft_(size), time_(size), re_(fft_.bins()), im_(fft_.bins()) {}
+
+  size_t bins() const {
+    return fft_.bins();
+  }
+  Float4* re() {
+    return re_.data();
+  }
+  Float4* im() {
+    return im_.data();
+  }
+
+  /// Of `count` frames [count, size], kFrames at most.
+  void forward(const float* frames, size_t size, int count) {
+    for (int f = 0; f < kFrames; ++f) {
+      const float* frame = frames + static_cast<size_t>(f) * size;
+      for (size_t i = 0; i < size; ++i) {
+        time_[i][f] = f < count ? frame[i] : 0.0f;
+      }
+    }
+    fft_.forward(time_.data(), re_.data(), im_.data());
+  }
+
+  /// The inverse, by way of the Hartley transform, which is its own.
+  void inverse(float* frames, size_t size, int count) {
+    for (size_t k = 0; k < bins(); ++k) {
+      time_[k] = re_[k] - im_[k];
+      time_[(size - k) % size] = re_[k] + im_[k];
+    }
+    fft_.forward(time_.data(), re_.data(), im_.data());
+    auto scale = 1 / static_cast<float>(size);
+    for (int f = 0; f < count; ++f) {
+      float* frame = frames + static_cast<size_t>(f) * size;
+      for (size_t k = 0; k < bins(); ++k) {
+        frame[k] = (re_[k][f] - im_[k][f]) * scale;
+        frame[(size - k) % size] = (re_[k][f] + im_[k][f]) * scale;
+      }
+    }
+  }
+
+ private:
+  audio::RealFft<Float4> fft_;
+  std::vector<Float4> time_;
+  std::vector<Float4> re_;
+  std::vector<Float4> im_;
+};
 
 namespace {
 
@@ -104,42 +162,58 @@ mx::array Frontend::features(
     std::mt19937_64& noise) const {
   int count = frames(x.size());
   auto padded = static_cast<size_t>(padded_);
-  std::vector<float> prepared(static_cast<size_t>(count) * padded, 0.0f);
-  std::normal_distribution<float> gauss;
-  for (int t = 0; dither > 0 && t < count; ++t) {
-    float* frame = prepared.data() + static_cast<size_t>(t) * padded;
+  auto window = static_cast<size_t>(window_);
+  std::vector<float> dithers;
+  if (dither > 0) {
+    std::normal_distribution<float> gauss;
+    dithers.resize(static_cast<size_t>(count) * window);
     std::generate(
-        frame, frame + window_, [&] { return dither * gauss(noise); });
+        dithers.begin(), dithers.end(), [&] { return dither * gauss(noise); });
   }
-#pragma omp parallel for schedule(static)
-  for (int t = 0; t < count; ++t) {
-    float* frame = prepared.data() + static_cast<size_t>(t) * padded;
+  auto prepare = [&](int t, float* frame) {
     size_t begin = static_cast<size_t>(t) * static_cast<size_t>(hop_);
-    size_t end = std::min(x.size(), begin + static_cast<size_t>(window_));
+    size_t end = std::min(x.size(), begin + window);
+    std::fill(frame, frame + padded, 0.0f);
     for (size_t i = begin; i < end; ++i) {
-      frame[i - begin] += x[i] * kFullScale;
+      frame[i - begin] = x[i] * kFullScale;
+    }
+    if (!dithers.empty()) {
+      const float* d = dithers.data() + static_cast<size_t>(t) * window;
+      std::transform(frame, frame + window, d, frame, std::plus<>());
     }
     prepare_frame(frame, window_, preemphasis_, taper_);
-  }
-  auto spectrum = mx::fft::rfft(matrix(prepared, count, padded_));
-  mx::eval(spectrum);
-  const auto* bins = spectrum.data<mx::complex64_t>();
+  };
   int width = 3 * mels_;
   std::vector<float> out(static_cast<size_t>(count) * width);
-#pragma omp parallel for schedule(static)
-  for (int t = 0; t < count; ++t) {
-    const auto* row = bins + static_cast<ptrdiff_t>(t) * (padded_ / 2 + 1);
-    for (int m = 0; m < mels_; ++m) {
-      const auto& weights = weights_[static_cast<size_t>(m)];
-      const auto* from = row + first_[static_cast<size_t>(m)];
-      float energy = 0;
-      for (size_t i = 0; i < weights.size(); ++i) {
-        float re = from[i].real();
-        float im = from[i].imag();
-        energy += weights[i] * (re * re + im * im);
+#pragma omp parallel
+  {
+    Transform transform(padded);
+    std::vector<Float4> energy(transform.bins());
+    std::vector<float> prepared(kFrames * padded);
+#pragma omp for schedule(static)
+    for (int t = 0; t < count; t += kFrames) {
+      int some = std::min(kFrames, count - t);
+      for (int f = 0; f < some; ++f) {
+        prepare(t + f, prepared.data() + static_cast<size_t>(f) * padded);
       }
-      out[static_cast<size_t>(t) * width + m] =
-          std::log(std::max(energy, std::numeric_limits<float>::epsilon()));
+      transform.forward(prepared.data(), padded, some);
+      for (size_t i = 0; i < energy.size(); ++i) {
+        Float4 re = transform.re()[i];
+        Float4 im = transform.im()[i];
+        energy[i] = re * re + im * im;
+      }
+      for (int m = 0; m < mels_; ++m) {
+        const auto& weights = weights_[static_cast<size_t>(m)];
+        const auto* from = energy.data() + first_[static_cast<size_t>(m)];
+        Float4 sum = {};
+        for (size_t i = 0; i < weights.size(); ++i) {
+          sum += weights[i] * from[i];
+        }
+        for (int f = 0; f < kFrames && t + f < count; ++f) {
+          out[static_cast<size_t>(t + f) * width + m] =
+              std::log(std::max(sum[f], std::numeric_limits<float>::epsilon()));
+        }
+      }
     }
   }
   deltas(out.data(), out.data() + mels_, count, mels_, width);
@@ -147,95 +221,134 @@ mx::array Frontend::features(
   return matrix(out, count, width);
 }
 
-std::vector<float> Frontend::windowed(std::span<const float> x, int count)
-    const {
-  std::vector<float> frames(static_cast<size_t>(count) * window_, 0.0f);
-#pragma omp parallel for schedule(static)
-  for (int t = 0; t < count; ++t) {
-    size_t begin = static_cast<size_t>(t) * static_cast<size_t>(hop_);
-    size_t end = std::min(x.size(), begin + static_cast<size_t>(window_));
-    float* frame = frames.data() + static_cast<size_t>(t) * window_;
+// Overlap-add by blocks of samples: each block computes the frames that reach
+// into it, so that no array of all frames is needed.
+void Frontend::filter(
+    std::span<const float> x,
+    const Masks& masks,
+    int first,
+    int count,
+    size_t begin,
+    std::vector<float>& y) const {
+  constexpr int kHops = 64;
+  auto window = static_cast<size_t>(window_);
+  int reach = (window_ - 1) / hop_; // frames before that overlap
+  auto samples = static_cast<int64_t>(y.size());
+  auto blocks = static_cast<int>((samples + kHops * hop_ - 1) / (kHops * hop_));
+#pragma omp parallel
+  {
+    Transform transform(window);
+    std::vector<float> frames(
+        static_cast<size_t>(kHops + reach + kFrames) * window);
+#pragma omp for schedule(static)
+    for (int block = 0; block < blocks; ++block) {
+      int from = std::max(first, block * kHops - reach);
+      int to = std::min(first + count, (block + 1) * kHops);
+      for (int t = from; t < to; t += kFrames) {
+        filter_frames(
+            x,
+            masks,
+            t,
+            std::min(kFrames, to - t),
+            transform,
+            frames.data() + static_cast<size_t>(t - from) * window);
+      }
+      overlap_add(
+          frames.data(),
+          from,
+          to,
+          std::max<int64_t>(
+              static_cast<int64_t>(block) * kHops * hop_,
+              static_cast<int64_t>(begin)),
+          std::min<int64_t>(
+              samples, static_cast<int64_t>(block + 1) * kHops * hop_),
+          y);
+    }
+  }
+}
+
+void Frontend::filter_frames(
+    std::span<const float> x,
+    const Masks& masks,
+    int t,
+    int count,
+    Transform& transform,
+    float* frames) const {
+  auto window = static_cast<size_t>(window_);
+  const float* rows[kFrames];
+  for (int f = 0; f < kFrames; ++f) {
+    int row = std::clamp(t + f - masks.first_frame, 0, masks.rows - 1);
+    rows[f] = masks.data + static_cast<ptrdiff_t>(row) * masks.bins;
+  }
+  for (int f = 0; f < count; ++f) {
+    size_t begin = static_cast<size_t>(t + f) * static_cast<size_t>(hop_);
+    size_t end = std::clamp(x.size(), begin, begin + window);
+    float* frame = frames + static_cast<size_t>(f) * window;
     for (size_t i = begin; i < end; ++i) {
       frame[i - begin] = x[i] * taper_[i - begin];
     }
+    std::fill(frame + (end - begin), frame + window, 0.0f);
   }
-  return frames;
+  transform.forward(frames, window, count);
+  for (size_t i = 0; i < transform.bins(); ++i) {
+    Float4 gain = {rows[0][i], rows[1][i], rows[2][i], rows[3][i]};
+    transform.re()[i] *= gain;
+    transform.im()[i] *= gain;
+  }
+  transform.inverse(frames, window, count);
 }
 
 void Frontend::overlap_add(
     const float* frames,
     int first,
-    int count,
-    size_t begin,
+    int last,
+    int64_t begin,
+    int64_t end,
     std::vector<float>& y) const {
-  auto samples = static_cast<int64_t>(y.size());
-  // Each block of one hop is written by one thread.
-  int64_t blocks = (samples + hop_ - 1) / hop_;
-#pragma omp parallel for schedule(static)
-  for (int64_t block = 0; block < blocks; ++block) {
-    int64_t from = std::max<int64_t>(block * hop_, static_cast<int64_t>(begin));
-    int64_t to = std::min(samples, (block + 1) * hop_);
-    for (int64_t i = from; i < to; ++i) {
-      float sum = 0;
-      float square = 0;
-      for (int64_t t = block; t >= first && i - t * hop_ < window_; --t) {
-        if (t >= first + count) {
-          continue;
-        }
-        int64_t at = i - t * hop_;
-        float w = taper_[static_cast<size_t>(at)];
-        sum += w * frames[(t - first) * window_ + at];
-        square += w * w;
-      }
-      if (square > 0) {
-        y[static_cast<size_t>(i)] = sum / square;
-      }
+  for (int64_t i = begin; i < end; ++i) {
+    float sum = 0;
+    float square = 0;
+    for (int64_t t = std::min<int64_t>(i / hop_, last - 1);
+         t >= first && i - t * hop_ < window_;
+         --t) {
+      int64_t at = i - t * hop_;
+      float w = taper_[static_cast<size_t>(at)];
+      sum += w * frames[(t - first) * window_ + at];
+      square += w * w;
+    }
+    if (square > 0) {
+      y[static_cast<size_t>(i)] = sum / square;
     }
   }
 }
 
 std::vector<float> Frontend::resynthesize(
     std::span<const float> x,
-    const mx::array& mask,
+    const mx::array& computed,
     Ends ends) const {
-  auto filter = [&](std::span<const float> part, const mx::array& m) {
-    int n = m.shape(0);
-    auto spectrum = mx::fft::rfft(matrix(windowed(part, n), n, window_));
-    auto frames = mx::contiguous(mx::fft::irfft(spectrum * m, window_, -1));
-    mx::eval(frames);
-    return frames;
-  };
+  auto mask = mx::contiguous(computed);
+  mx::eval(mask);
   int count = mask.shape(0);
   auto hop = static_cast<size_t>(hop_);
+  Masks masks{mask.data<float>(), count, mask.shape(1), 0};
   // Frames behind the last whole one, until one begins at the last sample.
   int extra = std::max(0, static_cast<int>((x.size() - 1) / hop) - count + 1);
-  auto repeated = [&](int row, int times) {
-    return mx::repeat(
-        mx::slice(mask, {row, 0}, {row + 1, mask.shape(1)}), times, 0);
-  };
   if (ends == Ends::smooth) {
     int before = (window_ - 1) / hop_;
     std::vector<float> padded(static_cast<size_t>(before) * hop, 0.0f);
     padded.insert(padded.end(), x.begin(), x.end());
-    auto frames = filter(
-        padded,
-        mx::concatenate(
-            {repeated(0, before), mask, repeated(count - 1, extra)}, 0));
+    masks.first_frame = before;
     std::vector<float> y(padded.size());
-    overlap_add(frames.data<float>(), 0, before + count + extra, 0, y);
+    filter(padded, masks, 0, before + count + extra, 0, y);
     y.erase(y.begin(), y.begin() + before * hop_);
     return y;
   }
   std::vector<float> y(x.size(), 0.0f);
-  auto whole = filter(x, mask);
-  overlap_add(whole.data<float>(), 0, count, 0, y);
+  filter(x, masks, 0, count, 0, y);
   size_t covered =
       static_cast<size_t>(count - 1) * hop + static_cast<size_t>(window_);
   if (ends == Ends::filled && covered < x.size()) {
-    auto end = filter(
-        x.subspan(static_cast<size_t>(count) * hop),
-        repeated(count - 1, extra));
-    overlap_add(end.data<float>(), count, extra, covered, y);
+    filter(x, masks, count, extra, covered, y);
   }
   return y;
 }

@@ -44,12 +44,37 @@ class Frontend {
       Ends ends) const;
 
  private:
-  std::vector<float> windowed(std::span<const float> x, int frames) const;
-  void overlap_add(
-      const float* frames, // [count, window]
-      int first, // index of the first frame
+  class Transform;
+
+  struct Masks {
+    const float* data; // [rows, bins]
+    int rows;
+    int bins;
+    int first_frame; // that row 0 belongs to; frames beyond have the nearest
+  };
+
+  /// Samples of y from `begin` on, as far as frames first .. first + count - 1
+  /// of x reach.
+  void filter(
+      std::span<const float> x,
+      const Masks& masks,
+      int first,
       int count,
-      size_t begin, // first sample to write
+      size_t begin,
+      std::vector<float>& y) const;
+  void filter_frames(
+      std::span<const float> x,
+      const Masks& masks,
+      int t,
+      int count, // at most as many as a transform has
+      Transform& transform,
+      float* frames) const; // [count, window]
+  void overlap_add(
+      const float* frames, // [last - first, window]
+      int first, // index of the first frame
+      int last,
+      int64_t begin, // samples to write
+      int64_t end,
       std::vector<float>& y) const;
 
   int window_;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/depthwise_conv1d.h"
+#include "kernels/pointwise.h"
 #include "mlx_audio/error.h"
 #include "models/mossformer2_se/weights.h"
 
@@ -10,7 +11,6 @@ namespace mlx_audio::mossformer2_se {
 
 namespace {
 
-constexpr float kNormEps = 1e-5f; // torch's LayerNorm and upstream's ScaleNorm
 constexpr float kFinalNormEps = 1e-6f;
 constexpr float kGlobalNormEps = 1e-8f;
 
@@ -316,9 +316,11 @@ MaskNet::MaskNet(nn::Weights& weights, const Config& config, mx::Dtype dtype)
   const std::string stack = "mdl.intra_mdl.mossformerM.";
   for (int i = 0; i < blocks; ++i) {
     auto layer = stack + "layers." + std::to_string(i);
-    attention_.push_back(build.attention(layer, dim_));
-    fsmn_.push_back(build.fsmn(stack + "fsmn." + std::to_string(i), dim_));
-    int pairs = std::min(32, attention_.back().gamma.shape(1)) / 2;
+    auto attention = build.attention(layer, dim_);
+    int pairs = std::min(32, attention.gamma.shape(1)) / 2;
+    blocks_.emplace_back(
+        std::move(attention),
+        build.fsmn(stack + "fsmn." + std::to_string(i), dim_));
     auto stored =
         weights.take_optional(layer + ".rotary_pos_emb.freqs", {pairs});
     if (i == 0) {
@@ -367,13 +369,18 @@ void MaskNet::prepare_tables(int frames) const {
                    const std::vector<float>& frequencies, bool sine_first) {
     size_t n = frequencies.size();
     std::vector<float> values(static_cast<size_t>(frames) * 2 * n);
+#pragma omp parallel for schedule(static)
     for (int t = 0; t < frames; ++t) {
       float* row = values.data() + static_cast<size_t>(t) * 2 * n;
       for (size_t i = 0; i < n; ++i) {
-        double angle = static_cast<float>(t) * frequencies[i];
-        row[sine_first ? i : n + i] = static_cast<float>(std::sin(angle));
-        row[sine_first ? n + i : i] = static_cast<float>(std::cos(angle));
+        row[i] = row[n + i] = static_cast<float>(t) * frequencies[i];
       }
+      using kernels::Pointwise;
+      auto count = static_cast<int64_t>(n);
+      auto first = sine_first ? Pointwise::sin : Pointwise::cos;
+      auto second = sine_first ? Pointwise::cos : Pointwise::sin;
+      kernels::pointwise(first, row, row, count);
+      kernels::pointwise(second, row + n, row + n, count);
     }
     return mx::array(
         values.begin(), {frames, static_cast<int>(2 * n)}, mx::float32);
@@ -401,10 +408,10 @@ mx::array MaskNet::operator()(const mx::array& features, Taps* taps) const {
   tap("encoder", x);
   x = x + positions_;
   auto skip = x;
-  for (size_t i = 0; i < attention_.size(); ++i) {
-    x = attention_[i](x, rotary_);
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    x = blocks_[i].attend(x, rotary_);
     tap("layer" + std::to_string(i), x);
-    x = fsmn_[i](x);
+    x = blocks_[i].remember(x);
     tap("block" + std::to_string(i), x);
   }
   x = kernels::layer_norm(x, final_weight_, final_bias_, kFinalNormEps);

@@ -3,16 +3,21 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "kernels/gated_attention.h"
+#include "kernels/mossformer_bf16.h"
 #include "models/mossformer2_se/config.h"
 #include "nn/layers.h"
 
 namespace mlx_audio::mossformer2_se {
 
 namespace mx = mlx::core;
+
+/// Of torch's LayerNorm and upstream's ScaleNorm.
+inline constexpr float kNormEps = 1e-5f;
 
 /// FFConvM: a norm's result x -> silu(linear(x)), plus its depthwise
 /// convolution.
@@ -50,6 +55,31 @@ struct FsmnLayer {
   mx::array operator()(const mx::array& x) const;
 };
 
+/// The layers in the form of kernels/mossformer_bf16.h, or null if this CPU,
+/// the layer's sizes or its weights' type are not for it.
+std::shared_ptr<const kernels::PairedAttention> paired(
+    const AttentionLayer& layer);
+std::shared_ptr<const kernels::PairedFsmn> paired(const FsmnLayer& layer);
+
+/// One of the blocks that the network is a row of.
+struct Block {
+  // Either of two; the one not used is empty.
+  std::optional<AttentionLayer> attention = {};
+  std::shared_ptr<const kernels::PairedAttention> paired_attention = {};
+  std::optional<FsmnLayer> fsmn = {};
+  std::shared_ptr<const kernels::PairedFsmn> paired_fsmn = {};
+
+  Block(AttentionLayer a, FsmnLayer f);
+
+  mx::array attend(const mx::array& x, const mx::array& rotary) const {
+    return attention ? (*attention)(x, rotary)
+                     : kernels::paired_attention(x, rotary, paired_attention);
+  }
+  mx::array remember(const mx::array& x) const {
+    return fsmn ? (*fsmn)(x) : kernels::paired_fsmn(x, paired_fsmn);
+  }
+};
+
 /// Named intermediates, for tests and --dump.
 using Taps = std::map<std::string, mx::array>;
 
@@ -81,8 +111,7 @@ class MaskNet {
   std::vector<float> frequencies_; // of the position embedding, [dim / 2]
   float position_scale_;
   std::vector<float> rotary_frequencies_;
-  std::vector<AttentionLayer> attention_;
-  std::vector<FsmnLayer> fsmn_;
+  std::vector<Block> blocks_;
   mx::array final_weight_; // [dim]
   mx::array final_bias_;
   mx::array group_weight_; // [dim]
