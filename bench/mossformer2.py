@@ -3,7 +3,9 @@
 
     bench/mossformer2.py [--seconds 16] [--dtypes float32,bfloat16,8,4]
                          [--upstream FOLDER] [--torch-dtypes float32,bfloat16]
+                         [--mlx-audio 4] [--seams 60] [--long 3600] [--latency]
 
+--mlx-audio S, --seams S, --long S, --latency: see their functions.
 --upstream: the folder clearvoice/ of PyPI clearvoice 0.1.2, unpacked; with
 torch, einops, rotary-embedding-torch and torchinfo installed it is timed on
 the same weights. Each line: real-time factor (computing / audio, lower is
@@ -17,6 +19,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import wave
 from pathlib import Path
@@ -216,12 +219,118 @@ def time_torch(upstream, tensors, seconds, dtype):
     return min(times) / seconds
 
 
+def time_mlx_audio(folder, seconds):
+    """RTF of Python's mlx-audio (0.6.2) on the same weights, after a first run."""
+    from mlx_audio.sts.models.mossformer2_se import MossFormer2SEModel
+
+    model = MossFormer2SEModel.from_pretrained(str(folder))
+    audio = speech_like(seconds).astype(np.float32)
+    times = []
+    for _ in range(2):
+        start = time.perf_counter()
+        model.enhance(audio)
+        times.append(time.perf_counter() - start)
+    return min(times) / seconds
+
+
+def seam_error(program, model, work, seconds, dtype):
+    """A long file in windows against the same at once. With random weights the
+    network tells windows apart by place and content, so that the two differ all
+    over (rms, of the whole's): what a seam adds is the largest step from one
+    sample to the next of that difference at a joint (in rms of the whole),
+    beside the largest one between joints. Upstream's own segments, which are cut
+    hard, are measured alike."""
+    write_wav(work / "seams.wav", speech_like(seconds))
+
+    def enhance(segments):
+        out = work / f"{segments}.wav"
+        flags = ["--dtype", dtype, "--segments", segments]
+        run(program, model, work / "seams.wav", out, *flags)
+        return read_f32_wav(out).astype(np.float64)
+
+    whole = enhance("whole")
+    level = np.sqrt((whole**2).mean())
+    count = int(seconds * RATE)
+    fades = [(19.25 + 19 * i, 19.75 + 19 * i) for i in range(int((seconds - 20) // 19) + 1)]
+    cuts = [(3.5 + 3 * i, 3.5 + 3 * i) for i in range(int((seconds - 4) // 3) + 1)]
+    for segments, joints in (("crossfade", fades), ("original", cuts)):
+        difference = enhance(segments) - whole
+        step = np.abs(np.diff(difference))[:-RATE] / level
+        inside = np.ones(len(step), bool)
+        inside[: RATE // 10] = False
+        at = np.zeros(len(step), bool)
+        for begin, end in joints:
+            at[int(begin * RATE) - 2 : int(end * RATE) + 2] = True
+        rms = np.sqrt((difference[: count - RATE] ** 2).mean()) / level
+        print(
+            f"seams     {dtype:9} {segments:9} rms {rms:.2f}  largest step at "
+            f"{len(joints)} joints {step[at].max():.2f}, between them "
+            f"{step[~at & inside].max():.2f}",
+            flush=True,
+        )
+
+
+def long_file(program, model, work, seconds, dtype):
+    """RTF and peak memory of a file of `seconds`, and of 40 s beside it."""
+    minute = speech_like(60)
+    with wave.open(str(work / "long.wav"), "wb") as w:
+        w.setnchannels(1)
+        w.setsampwidth(2)
+        w.setframerate(RATE)
+        block = np.round(np.clip(minute, -1, 1) * 32767).astype("<i2").tobytes()
+        for _ in range(int(seconds // 60)):
+            w.writeframes(block)
+    write_wav(work / "short.wav", minute[: 40 * RATE])
+    return {
+        name: run(program, model, work / f"{name}.wav", work / "out.wav",
+                  "--dtype", dtype)
+        for name in ("short", "long")
+    }
+
+
+def first_output(program, model, dtype, hop, lookahead, seconds=6):
+    """Feeds a pipe in real time. Seconds from a sample's arrival to its result's
+    (for the first one from the start: the stated latency), largest and mean."""
+    flags = ["--raw", f"{RATE}:1:f32", "--stream", "--format", "pcm"]
+    flags += ["--sample-format", "f32", "--dtype", dtype]
+    flags += ["--hop-seconds", str(hop), "--lookahead-seconds", str(lookahead)]
+    command = [program, "enhance", "-", "--model", model, "--output", "-", *flags]
+    process = subprocess.Popen(
+        [str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    )
+    audio = speech_like(seconds).astype("<f4")
+    block = RATE // 100
+    time.sleep(4)  # the model is loaded; a service would be waiting as well
+    start = time.perf_counter()
+
+    def feed():
+        for i in range(0, len(audio), block):
+            time.sleep(max(0, start + (i + block) / RATE - time.perf_counter()))
+            process.stdin.write(audio[i : i + block].tobytes())
+        process.stdin.close()
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    got, waits = 0, []
+    while data := process.stdout.read(1 << 20):
+        now = time.perf_counter() - start
+        waits.append(now - got / 4 / RATE)  # of the oldest sample in it
+        got += len(data)
+    feeder.join()
+    assert process.wait() == 0 and got == 4 * len(audio), got
+    return waits[0], max(waits), sum(waits) / len(waits)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=float, default=16)
     parser.add_argument("--dtypes", default="float32,bfloat16,8,4")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--upstream", type=Path)
+    parser.add_argument("--mlx-audio", type=float, default=0)
+    parser.add_argument("--seams", type=float, default=0)
+    parser.add_argument("--long", type=float, default=0)
+    parser.add_argument("--latency", action="store_true")
     parser.add_argument("--torch-dtypes", default="float32")
     parser.add_argument(
         "--program", type=Path, default=ROOT / "build/release/bin/mlx-audio"
@@ -236,12 +345,13 @@ def main():
         first = None
         for dtype in filter(None, args.dtypes.split(",")):
             model, flags = work / "float", ["--dtype", dtype]
-            if dtype.isdigit():
-                model, flags = work / dtype, []
+            bits, _, kind = dtype.partition("-")
+            if bits.isdigit():  # "4", or "4-bfloat16" to compute in bf16
+                model, flags = work / bits, ["--dtype", kind] if kind else []
                 save(
                     model,
-                    quantize(mlx, int(dtype)),
-                    quantization_config={"group_size": 64, "bits": int(dtype)},
+                    quantize(mlx, int(bits)),
+                    quantization_config={"group_size": 64, "bits": int(bits)},
                 )
             results = [
                 run(args.program, model, work / "in.wav", work / "out.wav", *flags)
@@ -251,12 +361,31 @@ def main():
             first = audio if first is None else first
             size = (model / "model.safetensors").stat().st_size / 2**20
             print(
-                f"mlx-audio {dtype:9} RTF {min(r for r, _ in results):.4f}  peak "
+                f"mlx-audio {dtype:10} RTF {min(r for r, _ in results):.4f}  peak "
                 f"{max(m for _, m in results):4.0f} MB  file {size:3.0f} MB  "
                 f"|d| max {np.abs(audio - first).max():.1e} "
                 f"rms {np.sqrt(((audio - first) ** 2).mean() / (first**2).mean()):.1e}",
                 flush=True,
             )
+        if args.mlx_audio:
+            rtf = time_mlx_audio(work / "float", args.mlx_audio)
+            print(f"mlx-audio in Python, float32: RTF {rtf:.2f}", flush=True)
+        if args.seams:
+            seam_error(args.program, work / "float", work, args.seams, "float32")
+        if args.long:
+            found = long_file(args.program, work / "float", work, args.long, "bfloat16")
+            for name, (rtf, peak) in found.items():
+                print(f"{name:5}     bfloat16  RTF {rtf:.4f}  peak {peak:4.0f} MB", flush=True)
+        if args.latency:
+            for hop, lookahead in ((0.5, 0.2), (1.0, 0.2)):
+                first, most, mean = first_output(
+                    args.program, work / "float", "bfloat16", hop, lookahead
+                )
+                print(
+                    f"live      bfloat16  stated {hop + lookahead + 0.03:.2f} s: first "
+                    f"{first:.2f} s, largest {most:.2f} s, mean {mean:.2f} s",
+                    flush=True,
+                )
         if args.upstream:
             for dtype in args.torch_dtypes.split(","):
                 rtf = time_torch(args.upstream, tensors, args.seconds, dtype)

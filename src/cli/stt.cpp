@@ -131,6 +131,8 @@ void add_stt_command(CLI::App& app) {
   c->add_flag("-w,--word-timestamps", o.word_timestamps, "Times of words");
   c->add_option("--beam-size", o.beam_size, "Candidates; 1 is greedy")
       ->capture_default_str();
+  c->add_option(
+      "--enhance", job.enhance, "Clean the sound with this model first");
   c->add_flag("--vad", o.vad, "Hear only speech");
   c->add_option("--batch-size", o.batch_size, "Windows decoded at once")
       ->capture_default_str();

@@ -12,6 +12,7 @@ namespace mlx_audio::cli {
 struct SttJob {
   std::vector<std::string> inputs; ///< files, folders, globs or "-"
   std::string model = "whisper-base";
+  std::string enhance; ///< model that cleans the sound first; empty: none
   TranscriptionModelOptions loading;
   TranscriptionOptions options;
   std::vector<TranscriptFormat> formats = {TranscriptFormat::txt};

@@ -82,10 +82,7 @@ mx::array paired_fsmn(
       mx::float32,
       [layer](const std::vector<mx::array>& in, std::vector<mx::array>& out) {
         paired_fsmn_cpu(
-            *layer,
-            in[0].data<float>(),
-            in[0].shape(0),
-            out[0].data<float>());
+            *layer, in[0].data<float>(), in[0].shape(0), out[0].data<float>());
       },
       {flops, 8 * static_cast<double>(x.size())});
 }

@@ -158,7 +158,8 @@ inline void views_row(
     float* y = views + view * stride;
     lanes(dim, [=](auto d, int64_t i) HWY_ATTR {
       hn::StoreU(
-          hn::MulAdd(hn::LoadU(d, s + i), hn::LoadU(d, g + i), hn::LoadU(d, b + i)),
+          hn::MulAdd(
+              hn::LoadU(d, s + i), hn::LoadU(d, g + i), hn::LoadU(d, b + i)),
           d,
           y + i);
     });

@@ -72,14 +72,12 @@ class Attention {
       hidden_piece(
           hidden, begin, std::min(time_, begin + block), i % pieces * kColumns);
     });
-    parallel_for(half_ * 2 / kRows, 1, [&](int64_t i) HWY_ATTR {
-      views(i * kRows);
-    });
+    parallel_for(
+        half_ * 2 / kRows, 1, [&](int64_t i) HWY_ATTR { views(i * kRows); });
     const int64_t panels = 2 * width_ / kPairedColumns;
     parallel_for(panels, 1, [&](int64_t p) HWY_ATTR { summarize(p); });
-    parallel_for(half_ * 2 / 64 + 1, 1, [&](int64_t i) HWY_ATTR {
-      scores(i * 64);
-    });
+    parallel_for(
+        half_ * 2 / 64 + 1, 1, [&](int64_t i) HWY_ATTR { scores(i * 64); });
     const int64_t groups = up(time_, group_) / group_;
     const int64_t gates = width_ / kPairedColumns;
     parallel_for(groups * gates, 1, [&](int64_t i) HWY_ATTR {
@@ -189,7 +187,8 @@ class Attention {
         nullptr,
         0,
         [this](auto d, int64_t t, int64_t at, const auto& sums) HWY_ATTR {
-          constexpr int kCount = std::extent_v<std::remove_reference_t<decltype(sums)>>;
+          constexpr int kCount =
+              std::extent_v<std::remove_reference_t<decltype(sums)>>;
           if (at >= 2 * width_) {
             float* to = shared_ + t * dim_ + at - 2 * width_;
             for (int j = 0; j < kCount; ++j) {
@@ -222,8 +221,7 @@ class Attention {
     for (int j = 0; j < kCount; j += 2) {
       const auto next = j + 1 < kCount ? sums[j + 1] : hn::Zero(d);
       if constexpr (hn::MaxLanes(D()) == kLanes16) {
-        hn::Store(
-            pairs::make(sums[j], next), u, to + j / 2 * kPairedColumns);
+        hn::Store(pairs::make(sums[j], next), u, to + j / 2 * kPairedColumns);
       }
     }
   }
@@ -381,7 +379,8 @@ class Attention {
         const int64_t at = r * kPairedColumns + i;
         const auto gate = math::sigmoid(
             d,
-            hn::Mul(hn::LoadU(d, of_v + at), value(value_panel(u_panel), t, i)));
+            hn::Mul(
+                hn::LoadU(d, of_v + at), value(value_panel(u_panel), t, i)));
         const auto v =
             hn::Mul(hn::LoadU(d, of_u + at), value(value_panel(p), t, i));
         const auto y = hn::Mul(v, gate);
@@ -419,10 +418,6 @@ class Attention {
 
 } // namespace
 
-bool wide_vectors() {
-  return hn::MaxLanes(hn::ScalableTag<float>()) == kLanes16;
-}
-
 void paired_attention(
     const PairedAttention& layer,
     const float* x,
@@ -440,16 +435,6 @@ HWY_AFTER_NAMESPACE();
 namespace mlx_audio::kernels {
 
 HWY_EXPORT(paired_attention);
-HWY_EXPORT(wide_vectors);
-
-bool paired_layers_run() {
-#if HWY_ARCH_X86
-  return __builtin_cpu_supports("avx512bf16") != 0 &&
-      HWY_DYNAMIC_DISPATCH(wide_vectors)();
-#else
-  return false;
-#endif
-}
 
 void paired_attention_cpu(
     const PairedAttention& layer,

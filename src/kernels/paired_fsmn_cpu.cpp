@@ -83,8 +83,8 @@ class Fsmn {
   void enter(int64_t begin) {
     static thread_local Scratch scratch;
     const int64_t rows = std::min(kBlock, time_ - begin);
-    uint32_t* in = words(scratch.floats(
-        kBlock * channels_ / 2 + inner_ + kBlock * inner_));
+    uint32_t* in = words(
+        scratch.floats(kBlock * channels_ / 2 + inner_ + kBlock * inner_));
     float* again = reinterpret_cast<float*>(in) + kBlock * channels_ / 2;
     float* sums = again + inner_;
     to_pairs(x_ + begin * channels_, in, rows * channels_);
@@ -117,8 +117,7 @@ class Fsmn {
   void project(int64_t begin) {
     static thread_local Scratch scratch;
     const int64_t rows = std::min(kBlock, time_ - begin);
-    uint32_t* in =
-        words(scratch.floats(kBlock * inner_ / 2 + kBlock * inner_));
+    uint32_t* in = words(scratch.floats(kBlock * inner_ / 2 + kBlock * inner_));
     float* sums = reinterpret_cast<float*>(in) + kBlock * inner_ / 2;
     to_pairs(u_ + begin * inner_, in, rows * inner_);
     product_rows(

@@ -1,12 +1,10 @@
-// The CPU kernels of mossformer_bf16.h, on plain row-major f32 arrays.
+// The CPU kernels of mossformer_bf16.h, on plain row-major f32 arrays. Only for
+// CPUs with has_bf16_pairs().
 #pragma once
 
 #include "kernels/mossformer_bf16.h"
 
 namespace mlx_audio::kernels {
-
-/// True if this CPU has AVX-512 BF16 and kernels are held to no lesser set.
-bool paired_layers_run();
 
 void paired_attention_cpu(
     const PairedAttention& layer,

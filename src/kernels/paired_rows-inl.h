@@ -1,7 +1,6 @@
 // Products of rows of bf16 pairs with panels, and FFConvM on them, for Highway
 // kernels. Only instruction sets of 16 lanes are ever asked.
-#if defined(MLX_AUDIO_KERNELS_PAIRED_ROWS_INL_H_) == \
-    defined(HWY_TARGET_TOGGLE)
+#if defined(MLX_AUDIO_KERNELS_PAIRED_ROWS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef MLX_AUDIO_KERNELS_PAIRED_ROWS_INL_H_
 #undef MLX_AUDIO_KERNELS_PAIRED_ROWS_INL_H_
 #else
@@ -65,8 +64,12 @@ inline void add_product(
 }
 
 /// Each row of c [rows, count] becomes `from` [count], or zeros.
-inline void
-fill_rows(const float* from, float* c, int64_t stride, int64_t rows, int64_t count) {
+inline void fill_rows(
+    const float* from,
+    float* c,
+    int64_t stride,
+    int64_t rows,
+    int64_t count) {
   for (int64_t r = 0; r < rows; ++r) {
     if (from == nullptr) {
       std::fill(c + r * stride, c + r * stride + count, 0.0f);
@@ -119,9 +122,9 @@ struct FeedForwardConv {
   int kernel;
 };
 
-/// FFConvM for rows [begin, end) and `columns` (64 at most) columns from `first`
-/// on. `sink` gets sums[j] of row t + j and columns c to c + 15, for 8, 2 or (at
-/// an odd end) 1 rows; t - begin is even. The residual, or null, is
+/// FFConvM for rows [begin, end) and `columns` (64 at most) columns from
+/// `first` on. `sink` gets sums[j] of row t + j and columns c to c + 15, for 8,
+/// 2 or (at an odd end) 1 rows; t - begin is even. The residual, or null, is
 /// [time, residual_stride].
 template <class Sink>
 void feed_forward_conv(
@@ -182,9 +185,8 @@ void feed_forward_conv(
       .x_stride = columns,
       .weight_stride = columns,
       .y_stride = residual_stride};
-  auto shifted = [&](auto d, int64_t t, int64_t c, const auto& sums) HWY_ATTR {
-    sink(d, low + t, first + c, sums);
-  };
+  auto shifted = [&](auto d, int64_t t, int64_t c, const auto& sums)
+                     HWY_ATTR { sink(d, low + t, first + c, sums); };
   int64_t t = begin - low;
   auto convolve = [&](auto rows) HWY_ATTR {
     constexpr int kRows = decltype(rows)::value;

@@ -368,3 +368,61 @@ def test_original_checkpoint_through_convert(tmp_path):
     for name in ("mlx", "direct"):
         run(file, "--model", tmp_path / name, "-o", tmp_path / f"{name}.wav")
     assert (tmp_path / "mlx.wav").read_bytes() == (tmp_path / "direct.wav").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def unit_model(tmp_path_factory):
+    """Weights whose mask is 1 for every sound: the output is the input."""
+    tensors = tiny()
+    gate = np.tanh(1) / 2  # of output and output_gate
+    for name in ("output", "output_gate"):
+        tensors[f"mossformer.{name}.0.weight"][:] = 0
+        tensors[f"mossformer.{name}.0.bias"][:] = name == "output"
+    tensors["mossformer.conv1_decoder.weight"][:] = 1 / (32 * gate)
+    folder = tmp_path_factory.mktemp("unit")
+    mossformer2.save(folder, tensors, one_time_decode_length=4, decode_window=2)
+    return folder
+
+
+def test_a_mask_of_one_gives_the_input_back(unit_model, tmp_path):
+    """No gain, no delay, no lost end, no seam: windows, live and other rates."""
+    x = speech(5.3)
+    file = write_float(tmp_path / "in.wav", x)
+    for flags in ([], ["--stream"], ["--segments", "whole"]):
+        out = tmp_path / "out.wav"
+        run(file, "--model", unit_model, "-o", out, *flags)
+        assert len(floats(out)) == len(x)
+        assert np.abs(floats(out) - x).max() < 1e-4, flags
+    slow = write_float(tmp_path / "slow.wav", x[::3], rate=16000)
+    run(slow, "--model", unit_model, "-o", tmp_path / "out.wav", "--keep-rate")
+    y = floats(tmp_path / "out.wav")
+    assert len(y) == len(x[::3])
+    # The resampler's filter takes the band's edge and what the clip's ends ring.
+    spectra = [np.abs(np.fft.rfft(v))[: len(y) * 7 // 16] for v in (y, x[::3])]
+    assert np.linalg.norm(spectra[0] - spectra[1]) < 0.01 * np.linalg.norm(spectra[1])
+
+
+def test_transcription_of_enhanced_sound(unit_model, model, tmp_path):
+    """`stt --enhance` hears what `enhance` gives, from files and live."""
+    speech_file = ROOT / "tests/data/audio/speech_16k.wav"
+
+    def transcribe(*arguments):
+        command = [PROGRAM, "stt", *arguments, "--model", "whisper-tiny.en", "--quiet"]
+        done = subprocess.run(list(map(str, command)), capture_output=True)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode()
+
+    plain = transcribe(speech_file)
+    assert len(plain.split()) > 3
+    assert transcribe(speech_file, "--enhance", unit_model) == plain
+    live = transcribe(speech_file, "--enhance", unit_model, "--stream")
+    assert live.split()[:3] == transcribe(speech_file, "--stream").split()[:3]
+    # Random weights: what the pre-stage gives is what is heard.
+    run(speech_file, "-m", model, "-o", tmp_path / "out.wav", "--sample-rate", 16000,
+        "--sample-format", "f32")
+    assert transcribe(tmp_path / "out.wav") == transcribe(
+        speech_file, "--enhance", model
+    )
+    command = [PROGRAM, "stt", speech_file, "--enhance", tmp_path / "nowhere"]
+    done = subprocess.run(command, capture_output=True)
+    assert done.returncode == 3 and b"nowhere" in done.stderr

@@ -1,6 +1,6 @@
 // Layers in bf16 pairs; see kernels/mossformer_bf16.h.
 #include "kernels/cpu_op.h"
-#include "kernels/paired_layers_cpu.h"
+#include "kernels/panels.h"
 #include "models/mossformer2_se/network.h"
 
 namespace mlx_audio::mossformer2_se {
@@ -11,7 +11,7 @@ using kernels::PairedWeight;
 
 bool wanted(const nn::Linear& linear) {
   return linear.weight().weight.dtype() == mx::bfloat16 &&
-      kernels::use_cpu_kernels() && kernels::paired_layers_run();
+      kernels::use_cpu_kernels() && kernels::has_bf16_pairs();
 }
 
 PairedWeight pairs_of(const nn::Linear& linear) {
@@ -63,8 +63,8 @@ std::shared_ptr<const kernels::PairedFsmn> paired(const FsmnLayer& f) {
       .norm_weight = f.norm_weight,
       .norm_bias = f.norm_bias,
       .to_uv =
-          {.linear = PairedWeight(
-               joined(u.weight().weight, v.weight().weight, 0)),
+          {.linear =
+               PairedWeight(joined(u.weight().weight, v.weight().weight, 0)),
            .bias = joined(bias_of(u), bias_of(v), 0),
            .conv = joined(f.to_u.conv, f.to_v.conv, 1)},
       .linear = pairs_of(f.linear),

@@ -102,7 +102,8 @@ void FrameCpu::predict(
   for (size_t group = 1; group <= heads_.size(); ++group) {
     const float* in = x.data();
     if (projection_) {
-      product(in, batch * steps, *projection_, projection_bias_, narrowed.data());
+      product(
+          in, batch * steps, *projection_, projection_bias_, narrowed.data());
       in = narrowed.data();
     }
     predictor_.step_cpu(in, steps, caches, y.data());
@@ -121,8 +122,7 @@ void FrameCpu::predict(
           static_cast<int>(group),
           std::span(logits).subspan(b * head.rows, head.rows));
       if (group < heads_.size()) {
-        kernels::unpack_row(
-            embeddings_[group], codes[b], x.data() + b * wide);
+        kernels::unpack_row(embeddings_[group], codes[b], x.data() + b * wide);
       }
     }
     steps = 1;
