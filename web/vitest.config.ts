@@ -8,11 +8,13 @@ export default defineConfig({
       {
         test: {
           name: "e2e",
-          include: ["tests/e2e/*.test.ts"],
+          include: ["tests/e2e/page.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 90_000,
         },
       },
+      // Makes the pictures of docs/web.md anew.
+      { test: { name: "pictures", include: ["tests/e2e/pictures.test.ts"], testTimeout: 180_000 } },
     ],
   },
 });

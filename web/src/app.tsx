@@ -67,12 +67,15 @@ export function App() {
     };
     addEventListener("hashchange", onRoute);
     void loadHistory().catch(() => undefined);
-    void lookAtServer();
-    const timer = setInterval(() => {
+    const look = () => {
       if (!document.hidden) void lookAtServer();
-    }, 10_000);
+    };
+    look();
+    addEventListener("focus", look);
+    const timer = setInterval(look, 10_000);
     return () => {
       clearInterval(timer);
+      removeEventListener("focus", look);
       removeEventListener("hashchange", onRoute);
     };
   }, []);

@@ -30,6 +30,9 @@ export function adviceFor(error: unknown): string {
     }
   }
   if (!(error instanceof ApiError)) return "Try again; if it stays, reload the page.";
+  if (error.param === "file" && [400, 415, 422].includes(error.status)) {
+    return "Use a recording as WAV, FLAC, MP3, M4A, Ogg or WebM.";
+  }
   switch (error.status) {
     case 0:
       return "Start the server with “mlx-audio serve”, then try again.";
@@ -43,7 +46,7 @@ export function adviceFor(error: unknown): string {
     case 413:
       return "Shorten the text, or cut the recording into parts.";
     case 415:
-      return "Use WAV, FLAC, MP3, M4A, Ogg or WebM.";
+      return "Send it in another format.";
     case 429:
       return error.retryAfter
         ? `The server is busy. Try again in ${Math.ceil(error.retryAfter)} s.`

@@ -12,7 +12,8 @@ export interface Word {
 export interface SpeechRequest {
   model: string;
   input: string;
-  voice: string;
+  /** Models without voices of their own have none. */
+  voice?: string;
   speed?: number;
   language?: string;
   instructions?: string;

@@ -21,7 +21,7 @@ function reopen(entry: Entry): void {
 function summary(entry: Entry): { title: string; detail: string } {
   if (entry.kind === "speech") {
     const seconds = entry.samples.length / entry.rate;
-    return { title: entry.request.input, detail: `${entry.request.voice} · ${clock(seconds)}` };
+    return { title: entry.request.input, detail: `${entry.request.voice ?? entry.request.model} · ${clock(seconds)}` };
   }
   const { name, duration, segments } = entry.transcript;
   return { title: segments.map((s) => s.text).join(" ") || name, detail: `${name} · ${clock(duration)}` };

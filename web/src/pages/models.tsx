@@ -38,12 +38,19 @@ const features: Record<string, string> = {
   diarization: "speakers",
 };
 
+const loadedNow = (id: string) => models.value?.find((m) => m.id === id)?.loaded;
+
 async function change(id: string, what: string, action: (id: string) => Promise<void>): Promise<void> {
   error.value = undefined;
   working.value = { ...working.value, [id]: what };
   try {
     await action(id);
-    await refreshModels();
+    // A model leaves memory between two requests, so it may take a moment.
+    const before = loadedNow(id);
+    for (let tries = 0; tries < 20 && loadedNow(id) === before; ++tries) {
+      if (tries > 0) await new Promise((done) => setTimeout(done, 250));
+      await refreshModels();
+    }
   } catch (failure) {
     error.value = failure;
   } finally {

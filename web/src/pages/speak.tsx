@@ -22,10 +22,11 @@ import {
   starting,
   stopSpeaking,
   take,
+  voice,
   voices,
   type Take,
 } from "../state/speaking";
-import { languageName } from "../text/language";
+import { languageName, spokenLanguages } from "../text/language";
 import { partLimit } from "../text/parts";
 
 const picture = remembered<"wave" | "spectrum">("picture", "wave");
@@ -171,6 +172,7 @@ function Settings() {
   const has = (feature: string) => model?.features.includes(feature) ?? false;
   const languages = useComputed(() => {
     const codes = new Set((voices.value ?? []).map((v) => v.language).filter(Boolean));
+    if (codes.size === 0 && has("languages")) spokenLanguages.forEach((code) => codes.add(code));
     return [...codes].map((code) => ({ value: code, label: languageName(code) }));
   });
   if (noSpeechModel.value) {
@@ -220,7 +222,7 @@ function Settings() {
         <Select
           label="Language"
           value={language.value}
-          options={[{ value: "", label: "As the voice" }, ...languages.value]}
+          options={[{ value: "", label: voice.value ? "As the voice" : "As the text" }, ...languages.value]}
           onChange={(value) => (language.value = value)}
         />
       )}

@@ -113,10 +113,10 @@ async function makeRequest(text: string): Promise<SpeechRequest> {
   const request: SpeechRequest = {
     model: model.id,
     input: text,
-    voice: voice.value?.id ?? "default",
     // The same seed makes the same audio, for downloads in other formats.
     seed: Math.floor(Math.random() * 2 ** 31),
   };
+  if (voice.value) request.voice = voice.value.id;
   if (speed.value !== 1) request.speed = speed.value;
   if (language.value) request.language = language.value;
   if (has("instructions") && instructions.value.trim()) {

@@ -81,3 +81,13 @@ export async function expectAccessible(page: Page, where: string): Promise<void>
   const beyond = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   expect(beyond, `${where}: wider than the window`).toBeLessThanOrEqual(0);
 }
+
+/** Waits for the frame in which a word is lit, which may be few. */
+export async function lit(page: Page, scope: string, word: string): Promise<void> {
+  await page.waitForFunction(
+    ([scope, word]) =>
+      [...document.querySelectorAll(`${scope} .lit`)].some((e) => e.textContent === word),
+    [scope, word] as const,
+    { polling: "raf", timeout: 60_000 },
+  );
+}

@@ -3,8 +3,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Browser, Download, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { expectAccessible, open, phone, startBrowser, visit, type Visit } from "./browser";
-import { makeEnhancer, scratchFolder, speechFile, startServer, type Server } from "./server";
+import { expectAccessible, lit, open, phone, startBrowser, visit, type Visit } from "./browser";
+import { build, makeEnhancer, scratchFolder, speechFile, startServer, type Server } from "./server";
 
 const said = "The sun is warm today. We walk along the river.";
 const folder = scratchFolder();
@@ -31,6 +31,9 @@ async function withPage(test: (v: Visit) => Promise<void>, options = {}): Promis
     await test(v);
     expect(v.complaints).toEqual([]);
     expect(v.foreign).toEqual([]);
+  } catch (error) {
+    await v.page.screenshot({ path: join(build, "web-failure.png") }).catch(() => undefined);
+    throw error;
   } finally {
     await v.context.close();
   }
@@ -42,6 +45,8 @@ async function bytesOf(download: Promise<Download>): Promise<Buffer> {
 
 const seconds = async (page: Page, name: RegExp) =>
   Number(await page.getByRole("slider", { name }).first().getAttribute("aria-valuenow"));
+
+const bare = (text: string) => text.toLowerCase().replace(/[^a-z ]/g, "").replace(/ +/g, " ").trim();
 
 async function write(page: Page, text: string): Promise<void> {
   await page.getByLabel("Text to speak").fill(text);
@@ -95,7 +100,7 @@ describe("speak", () => {
       await page.getByRole("button", { name: "Speak", exact: true }).waitFor(); // all is there
       const slider = page.getByRole("slider", { name: "Position in the speech" });
       await slider.press("Home");
-      expect(await seconds(page, /speech/)).toBe(0);
+      await expect.poll(() => seconds(page, /speech/)).toBe(0);
       await slider.press("ArrowRight");
       await expect.poll(() => seconds(page, /speech/)).toBeCloseTo(2, 1);
       await page.locator(".reading span", { hasText: "river" }).click();
@@ -176,7 +181,7 @@ describe("transcribe", () => {
       await page.locator(".tiles input[type=file]").setInputFiles([recording, second]);
       await page.locator(".segment").first().waitFor();
       const text = (await page.locator(".segment-text").allTextContents()).join(" ");
-      expect(text.toLowerCase()).toMatch(/sun is warm today.*walk along the river/);
+      expect(bare(text)).toBe(bare(said));
       await page.getByRole("button", { name: /second\.wav/ }).first().getByText(", done").waitFor({ state: "attached" });
 
       // A word moves the audio to itself.
@@ -186,7 +191,7 @@ describe("transcribe", () => {
       await expect.poll(() => seconds(page, /recording/)).toBeLessThan(1.5);
       // Ctrl+Enter plays from there, and words light up.
       await page.keyboard.press("Control+Enter");
-      await page.locator(".segment-text .lit", { hasText: "warm" }).waitFor();
+      await lit(page, ".segment-text", "warm");
       await page.locator(".recording").getByRole("button", { name: "Pause" }).click();
 
       const last = page.locator(".segment-text").last();
@@ -216,7 +221,7 @@ describe("transcribe", () => {
       const wrong = join(folder, "notes.wav");
       writeFileSync(wrong, "these are not samples");
       await page.locator(".tiles input[type=file]").setInputFiles([wrong]);
-      await page.getByRole("alert").getByText("Use WAV, FLAC").waitFor();
+      await page.getByRole("alert").getByText("Use a recording as WAV").waitFor();
       await page.getByRole("alert").getByRole("button", { name: "Try again" }).waitFor();
     }));
 });
@@ -284,9 +289,9 @@ describe("the stage", () => {
       const one = await canvas.screenshot();
       await page.waitForTimeout(400);
       expect((await canvas.screenshot()).equals(one)).toBe(false);
-      expect(one.length).toBeGreaterThan(20_000); // not a plain colour
+      expect(one.length).toBeGreaterThan(8_000); // not a plain colour
       await page.getByRole("button", { name: "Stop the microphone" }).click();
-    }));
+    }, { viewport: { width: 420, height: 560 } }));
 });
 
 describe("the browser's memory", () => {
@@ -360,12 +365,12 @@ describe("errors", () => {
 
   it("a server that is gone: says so, and connects by itself when it is back", () =>
     withPage(async ({ page }) => {
-      await page.clock.install();
+      const look = () => page.evaluate(() => dispatchEvent(new Event("focus")));
       await page.route("**/health", (route) => route.abort());
-      await page.clock.runFor(11_000);
+      await look();
       await page.getByRole("alert").getByText("mlx-audio serve").waitFor();
       await page.unroute("**/health");
-      await page.clock.runFor(11_000);
+      await look();
       await page.getByRole("alert").waitFor({ state: "detached" });
     }));
 });

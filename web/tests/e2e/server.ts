@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
 const root = resolve(import.meta.dirname ?? ".", "../../..");
-const build = process.env.MLX_AUDIO_BUILD ?? join(root, "build/release");
+/** Of the program under test. */
+export const build = process.env.MLX_AUDIO_BUILD ?? join(root, "build/release");
 
 export interface Server {
   url: string;
