@@ -14,7 +14,7 @@ import { TranscribePage } from "./pages/transcribe";
 import { loadHistory } from "./state/history";
 import { apiKey, keyQuestion } from "./state/key";
 import { theme, type Theme } from "./state/settings";
-import { refreshVoices, speechModel } from "./state/speaking";
+import { refreshVoices, speechModelId } from "./state/speaking";
 
 const StagePage = lazy(() => import("./pages/stage"));
 
@@ -80,7 +80,11 @@ export function App() {
     };
   }, []);
   useSignalEffect(() => {
-    if (speechModel.value) void refreshVoices().catch(() => undefined);
+    if (speechModelId.value) void refreshVoices();
+  });
+  // A new key may open what the old one did not.
+  useSignalEffect(() => {
+    if (apiKey.value) void refreshModels().catch(() => undefined);
   });
   const { view: View, heading, path } = page.value;
   return (

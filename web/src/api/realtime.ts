@@ -7,8 +7,8 @@ export const captionRate = 24000;
 
 export interface CaptionEvents {
   ready(): void;
-  /** All text of an utterance so far; done: it will not change any more. */
-  caption(item: string, text: string, done: boolean): void;
+  /** All text of an utterance so far, and words that may still change. */
+  caption(item: string, text: string, pending: string): void;
   speaking(now: boolean): void;
   failed(error: ApiError): void;
   closed(): void;
@@ -18,6 +18,7 @@ interface ServerEvent {
   type: string;
   item_id?: string;
   delta?: string;
+  pending?: string;
   transcript?: string;
   error?: { message?: string };
 }
@@ -79,6 +80,7 @@ export class CaptionSession {
       type: "session.update",
       session: {
         type: "transcription",
+        include: ["item.input_audio_transcription.pending"],
         audio: {
           input: {
             format: { type: "audio/pcm", rate: captionRate },
@@ -107,18 +109,18 @@ export class CaptionSession {
       case `${transcriptionEvent}delta`: {
         const text = (this.partial.get(item) ?? "") + (event.delta ?? "");
         this.partial.set(item, text);
-        return this.events.caption(item, text, false);
+        return this.events.caption(item, text, event.pending ?? "");
       }
       case `${transcriptionEvent}completed`:
         this.partial.delete(item);
         this.open = Math.max(0, this.open - 1);
-        this.events.caption(item, (event.transcript ?? "").trim(), true);
+        this.events.caption(item, (event.transcript ?? "").trim(), "");
         if (this.finishing && this.open === 0) this.socket.close();
         return;
       case `${transcriptionEvent}failed`:
       case "error":
         // An empty last buffer is no failure.
-        if (this.finishing) return this.socket.close();
+        if (this.finishing) return this.open > 0 ? undefined : this.socket.close();
         return this.events.failed(toApiError(400, event));
     }
   }

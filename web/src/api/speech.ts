@@ -1,6 +1,6 @@
 // POST /v1/audio/speech, voices.
 import { samplesFromInt16 } from "../audio/pcm";
-import { postJson, request, requestJson } from "./client";
+import { postJson, requestJson } from "./client";
 import { readEvents } from "./sse";
 
 export interface Word {
@@ -76,8 +76,4 @@ export async function listVoices(model: string): Promise<Voice[]> {
     gender: voice.gender ?? "",
     uploaded: voice.uploaded ?? false,
   }));
-}
-
-export async function deleteVoice(id: string): Promise<void> {
-  await request(`/v1/audio/voices/${encodeURIComponent(id)}`, { method: "DELETE" });
 }

@@ -1,10 +1,7 @@
 // One audio context for each sample rate, so that nothing is resampled at the
 // borders of chunks, and the analyser of whatever sounds, for the pictures.
-import { effect, signal } from "@preact/signals";
-import { remembered } from "../state/settings";
+import { signal } from "@preact/signals";
 import type { Transport } from "./transport";
-
-export const volume = remembered("volume", 1);
 
 /** Of what sounds now: speech, a recording, or the microphone. */
 export const analyser = signal<AnalyserNode | undefined>(undefined);
@@ -25,9 +22,6 @@ export function bus(rate: number): Bus {
   const input = context.createGain();
   const tap = makeAnalyser(context);
   input.connect(tap).connect(context.destination);
-  effect(() => {
-    input.gain.value = volume.value;
-  });
   const made = { context, input, tap };
   buses.set(rate, made);
   return made;

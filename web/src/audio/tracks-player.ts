@@ -15,6 +15,7 @@ export class TracksPlayer implements Transport {
   private origin = 0;
   private sources: AudioBufferSourceNode[] = [];
   private readonly gains: GainNode[];
+  private readonly stopFollowing: () => void;
 
   constructor(
     private readonly tracks: Float32Array<ArrayBuffer>[],
@@ -27,7 +28,7 @@ export class TracksPlayer implements Transport {
       gain.connect(input);
       return gain;
     });
-    effect(() => {
+    this.stopFollowing = effect(() => {
       this.gains.forEach((gain, index) =>
         gain.gain.setTargetAtTime(index === this.heard.value ? 1 : 0, context.currentTime, fade / 3),
       );
@@ -77,6 +78,13 @@ export class TracksPlayer implements Transport {
     const sources = this.sources;
     this.sources = [];
     sources.forEach((source) => source.stop());
+  }
+
+  /** Frees the tracks. */
+  close(): void {
+    this.pause();
+    this.stopFollowing();
+    this.gains.forEach((gain) => gain.disconnect());
   }
 
   seek(seconds: number): void {

@@ -21,7 +21,6 @@ const shapes = {
   close: "M6 6l12 12M18 6L6 18",
   trash: "M5 7h14M10 7V4.500h4V7M7 7l1 13h8l1-13M10.500 11v5.500M13.500 11v5.500",
   check: "M5 12.500l4.500 4.500L19 7.500",
-  open: "M9 5h10v10M19 5L6 18",
   expand: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
   warning: "M12 4L2.800 20h18.400zM12 10v4.500M12 17.300v.2",
   chevron: "M6 9.500l6 6 6-6",

@@ -16,7 +16,7 @@ export function TranscriptEditor({ recording }: { recording: Recording }) {
   useFrames(() => {
     const time = player.time();
     const quiet = time === 0 && !player.playing.peek();
-    const at = quiet ? -1 : wordAt(transcript.segments.map((s) => ({ ...s, text: "" })), time);
+    const at = quiet ? -1 : wordAt(transcript.segments, time);
     const row = at < 0 ? undefined : list.current?.children[at];
     const word = at < 0 ? -1 : wordAt(transcript.segments[at]!.words, time + 0.02);
     const span = word < 0 ? null : row?.querySelector(`[data-word="${word}"]`);

@@ -44,7 +44,7 @@ let running: AbortController | undefined;
 
 function show(named: [string, Float32Array<ArrayBuffer>][]): void {
   const heard = player.value?.heard.value ?? 0;
-  player.value?.pause();
+  player.value?.close();
   tracks.value = named.map(([name, samples]) => ({ name, samples, peaks: Peaks.of(samples) }));
   player.value = new TracksPlayer(named.map(([, samples]) => samples), rate);
   player.value.heard.value = named.length > 1 ? Math.max(1, heard) : 0;

@@ -143,7 +143,9 @@ function Captions() {
       <div class="caption-text" ref={box} aria-live="polite" tabIndex={0} role="log" aria-label="Captions">
         {captions.value.length === 0 && <span class="faint">Say something.</span>}
         {captions.value.map((caption) => (
-          <span key={caption.item} class={caption.done ? "" : "partial"}>{caption.text} </span>
+          <span key={caption.item}>
+            {caption.text} <span class="partial">{caption.pending}</span>{" "}
+          </span>
         ))}
       </div>
     </section>

@@ -53,12 +53,21 @@ export function chooseVoice(id: string): void {
   voiceWishes.value = { ...voiceWishes.value, [speechModel.value?.id ?? ""]: id };
 }
 
+/** Changes only with the choice, not when a model is loaded or unloaded. */
+export const speechModelId = computed(() => speechModel.value?.id ?? "");
+
+/** The server loads a model to list its voices: only for another model. */
 export async function refreshVoices(): Promise<void> {
-  const model = speechModel.value;
+  const model = speechModel.peek();
   voices.value = undefined;
   if (!model) return;
-  const list = model.features.includes("voices") ? await listVoices(model.id) : [];
-  if (speechModel.value?.id === model.id) voices.value = list;
+  let list: Voice[] = [];
+  try {
+    if (model.features.includes("voices")) list = await listVoices(model.id);
+  } catch (error) {
+    speakError.value = error;
+  }
+  if (speechModelId.peek() === model.id) voices.value = list;
 }
 
 /** One text being spoken, or spoken. */

@@ -173,7 +173,8 @@ export function reopenTranscript(entry: TranscriptEntry, id: number): void {
 export interface Caption {
   item: string;
   text: string;
-  done: boolean;
+  /** Words that may still change. */
+  pending: string;
 }
 
 export const captions = signal<Caption[]>([]);
@@ -205,11 +206,11 @@ export async function startLive(): Promise<void> {
   }
 }
 
-function setCaption(item: string, text: string, done: boolean): void {
+function setCaption(item: string, text: string, pending: string): void {
   const known = captions.value.some((c) => c.item === item);
   captions.value = known
-    ? captions.value.map((c) => (c.item === item ? { item, text, done } : c))
-    : [...captions.value, { item, text, done }];
+    ? captions.value.map((c) => (c.item === item ? { item, text, pending } : c))
+    : [...captions.value, { item, text, pending }];
 }
 
 /** Ends the recording and transcribes it once more, with every word's time. */

@@ -41,8 +41,8 @@ export function alignWords(text: string, words: readonly TimedWord[]): Run[] {
   return runs;
 }
 
-/** Index of the word that sounds at a time, or the one before it; -1: none. */
-export function wordAt(words: readonly TimedWord[], time: number): number {
+/** Index of the word (or segment) that sounds at a time, or the one before it; -1: none. */
+export function wordAt(words: readonly { start: number }[], time: number): number {
   let low = 0;
   let high = words.length;
   while (low < high) {

@@ -272,6 +272,12 @@ describe("models", () => {
       await button("Load enhancer").click();
       await button("Unload enhancer").click();
       await button("Load enhancer").waitFor();
+      // To look at the page does not load a model again.
+      await button("Unload kokoro").click();
+      await button("Load kokoro").waitFor();
+      await open(page, "Speak");
+      await open(page, "Models");
+      await button("Load kokoro").waitFor();
       await page.getByLabel("Name on the Hub").fill("nobody/nothing");
       await button("Pull").click();
       await page.getByRole("alert").waitFor();
@@ -337,6 +343,118 @@ describe("a server with a key", () => {
       await locked.stop();
     }
   });
+});
+
+// Answers in the server's contract, for models whose weights are not at hand.
+describe("models that are not installed here", () => {
+  const model = (id: string, task: string, ...features: string[]) => ({
+    id, task, features, loaded: true, architecture: id, size_bytes: 1e9, memory_bytes: 2e9,
+  });
+  const serveModels = (page: Page, ...data: object[]) =>
+    page.route("**/v1/models", (route) => route.fulfill({ json: { object: "list", data } }));
+  const events = (...list: object[]) => ({
+    contentType: "text/event-stream",
+    body: list.map((event) => `data: ${JSON.stringify(event)}\n\n`).join(""),
+  });
+
+  it("speak as they are told, with the voice of a recording", () =>
+    withPage(async ({ page }) => {
+      await serveModels(page, model("designer", "speech", "instructions", "reference", "languages"));
+      let asked: Record<string, string> = {};
+      await page.route("**/v1/audio/speech", async (route) => {
+        asked = route.request().postDataJSON();
+        const audio = Buffer.alloc(4800).toString("base64");
+        await route.fulfill(events({ type: "speech.audio.delta", audio, words: [] }, { type: "speech.audio.done" }));
+      });
+      await page.reload();
+      await page.getByLabel("How to speak").fill("Slowly");
+      await page.getByRole("button", { name: "Record", exact: true }).click();
+      await page.waitForTimeout(700);
+      await page.getByRole("button", { name: /^Stop 0:0/ }).click();
+      await page.getByLabel("What is said in it").fill("The sun");
+      await write(page, "Hello.");
+      await page.getByRole("button", { name: "Speak", exact: true }).click();
+      await page.locator(".take").waitFor();
+      expect(asked).toMatchObject({
+        model: "designer", input: "Hello.", instructions: "Slowly", ref_text: "The sun",
+        response_format: "pcm", stream_format: "sse", timestamps: true,
+      });
+      expect(asked).not.toHaveProperty("voice");
+      const wav = Buffer.from(asked.ref_audio!.replace(/^data:audio\/wav;base64,/, ""), "base64");
+      expect(wav.toString("latin1", 0, 4)).toBe("RIFF");
+      expect(wav.length).toBeGreaterThan(24000);
+      await expectAccessible(page, "Speak with a reference");
+    }));
+
+  it("tell speakers apart, who get colours and names", () =>
+    withPage(async ({ page }) => {
+      await serveModels(page, model("listener", "transcription", "diarization"));
+      await page.route("**/v1/audio/transcriptions", (route) => {
+        expect(route.request().postDataBuffer()!.includes("diarized_json")).toBe(true);
+        const line = (speaker: string, start: number, text: string) => ({ speaker, start, end: start + 1, text });
+        return route.fulfill({
+          json: {
+            task: "transcribe", duration: 3, text: "",
+            segments: [line("A", 0, "Hello."), line("B", 1, "Good day."), line("A", 2, "Bye.")],
+          },
+        });
+      });
+      await page.reload();
+      await open(page, "Transcribe");
+      await page.locator(".tiles input[type=file]").setInputFiles([recording]);
+      const speakers = page.locator("input.speaker");
+      await speakers.first().waitFor();
+      const colors = await speakers.evaluateAll((all) => all.map((e) => getComputedStyle(e).backgroundColor));
+      expect(colors[0]).toBe(colors[2]);
+      expect(colors[0]).not.toBe(colors[1]);
+      await speakers.first().fill("Ann");
+      await speakers.first().press("Tab");
+      const download = page.waitForEvent("download");
+      await page.getByRole("button", { name: "Export as txt" }).click();
+      expect((await bytesOf(download)).toString()).toBe("Ann: Hello.\nB: Good day.\nAnn: Bye.\n");
+      await expectAccessible(page, "Transcribe with speakers");
+    }));
+
+  it("separate what is described from the rest", () =>
+    withPage(async ({ page }) => {
+      await serveModels(page, model("splitter", "separation"));
+      await page.route("**/v1/audio/separations", (route) => {
+        expect(route.request().postDataBuffer()!.includes("a dog barking")).toBe(true);
+        const wav = readFileSync(recording).toString("base64");
+        return route.fulfill({ json: { target: wav, residual: wav, sample_rate: 24000 } });
+      });
+      await page.reload();
+      await open(page, "Clean");
+      await page.getByRole("radio", { name: "Separate sounds" }).check();
+      await page.getByLabel("Sound to take out").fill("a dog barking");
+      await page.locator(".drop-zone input").setInputFiles([recording]);
+      await page.locator(".track").waitFor();
+      await page.getByRole("button", { name: "Separate", exact: true }).click();
+      for (const name of ["Mix", "Target", "Residual"]) {
+        await page.getByRole("button", { name, exact: true }).waitFor();
+      }
+    }));
+
+  it("are pulled with progress", () =>
+    withPage(async ({ page }) => {
+      await page.route("**/v1/models/pull", (route) =>
+        route.fulfill(events(
+          { type: "model.pull.progress", file: "model.safetensors", received_bytes: 5e8, total_bytes: 1e9 },
+          { type: "model.pull.done", id: "big/model", path: "" },
+        )),
+      );
+      await open(page, "Models");
+      await page.evaluate(() => {
+        new MutationObserver(() => {
+          const text = document.querySelector(".progress")?.textContent ?? "";
+          if (text.includes("500 MB of 1.00 GB")) Object.assign(window, { progress: true });
+        }).observe(document.body, { subtree: true, childList: true, characterData: true });
+      });
+      await page.getByLabel("Name on the Hub").fill("big/model");
+      await page.getByRole("button", { name: "Pull", exact: true }).click();
+      await page.getByRole("status").getByText("big/model is installed").waitFor();
+      expect(await page.evaluate(() => "progress" in window)).toBe(true);
+    }));
 });
 
 describe("errors", () => {
