@@ -36,6 +36,7 @@ void add_all(CLI::App& app) {
   mlx_audio::cli::add_stt_command(app);
   mlx_audio::cli::add_enhance_command(app);
   mlx_audio::cli::add_convert_command(app);
+  mlx_audio::cli::add_serve_command(app);
   mlx_audio::cli::add_completion_command(app);
 }
 

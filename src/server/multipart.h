@@ -1,0 +1,40 @@
+// multipart/form-data (RFC 7578) of a body that is in memory.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mlx_audio::server {
+
+struct Part {
+  std::string name;
+  std::optional<std::string> file_name; ///< if it has one, never a path of ours
+  std::string type; ///< content type; empty: text/plain
+  std::string_view data; ///< in the body
+};
+
+class Multipart {
+ public:
+  /// @param content_type the header, with its boundary
+  /// @param body must outlive the object
+  /// @throws ApiError 415 for another type, 400 for a body that is not what the
+  ///   type says
+  Multipart(std::string_view content_type, std::string_view body);
+
+  const std::vector<Part>& parts() const {
+    return parts_;
+  }
+  /// The first part of that name.
+  const Part* find(std::string_view name) const;
+  /// A text field; empty text is absent, as from an HTML form.
+  std::optional<std::string> text(std::string_view name) const;
+  /// All values of `name[]` and `name`.
+  std::vector<std::string> list(std::string_view name) const;
+
+ private:
+  std::vector<Part> parts_;
+};
+
+} // namespace mlx_audio::server

@@ -1,0 +1,125 @@
+// /v1/models: what is installed and what is loaded.
+#include "server/routes/routes.h"
+
+#include "server/json.h"
+
+namespace mlx_audio::server {
+
+namespace {
+
+Json describe(const ModelInfo& info) {
+  auto slash = info.id.find('/');
+  return {
+      {"id", info.id},
+      {"object", "model"},
+      {"created", info.created},
+      {"owned_by",
+       slash == std::string::npos ? "mlx-audio" : info.id.substr(0, slash)},
+      {"task", to_string(info.task)},
+      {"architecture", info.architecture},
+      {"loaded", info.loaded},
+      {"size_bytes", info.size_bytes},
+      {"memory_bytes", info.memory_bytes},
+      {"features", info.features}};
+}
+
+// Answers once the model is there.
+void load(const ExchangePtr& x, Services& services, const std::string& id) {
+  auto info = services.engine.model(id);
+  x->notes().model = info.id;
+  auto ticket = services.engine.load(
+      id, [x, &engine = services.engine, id](const Error* error) {
+        auto failure =
+            error == nullptr ? std::optional<Error>() : std::optional(*error);
+        x->post([x, &engine, id, failure] {
+          if (failure) {
+            throw ApiError(*failure, "model");
+          }
+          x->respond({.body = dump(describe(engine.model(id))) + "\n"});
+        });
+      });
+  x->on_close([ticket] { ticket->cancel(); });
+}
+
+void unload(const ExchangePtr& x, Services& services, const std::string& id) {
+  auto info = services.engine.model(id);
+  x->notes().model = info.id;
+  services.engine.unload(id);
+  x->respond(
+      {.body = dump({{"id", info.id}, {"object", "model"}, {"deleted", true}}) +
+           "\n"});
+}
+
+// mlx-audio's clients name the model in the query, others in the body.
+std::string named_model(const Exchange& x) {
+  const auto& request = x.request();
+  for (const char* name : {"model_name", "model"}) {
+    if (auto value = request.parameter(name); value && !value->empty()) {
+      return *value;
+    }
+  }
+  if (!request.body.empty()) {
+    Json body = parse_object(request.body);
+    Fields fields(body);
+    for (const char* name : {"model", "model_name"}) {
+      if (auto value = fields.text(name, 300); value && !value->empty()) {
+        return *value;
+      }
+    }
+  }
+  throw ApiError(400, "which model? give 'model'", "model", "missing_field");
+}
+
+} // namespace
+
+void add_model_routes(Router& router, Services& s) {
+  router.add(
+      {.method = "GET",
+       .pattern = "/v1/models",
+       .handler = [&s](const ExchangePtr& x) {
+         Json list = Json::array();
+         for (const auto& info : s.engine.models()) {
+           list.push_back(describe(info));
+         }
+         x->respond(
+             {.body = dump({{"object", "list"}, {"data", list}}) + "\n"});
+       }});
+  router.add(
+      {.method = "POST",
+       .pattern = "/v1/models",
+       .handler = [&s](const ExchangePtr& x) { load(x, s, named_model(*x)); },
+       .max_body = 4096});
+  router.add(
+      {.method = "DELETE",
+       .pattern = "/v1/models",
+       .handler = [&s](const ExchangePtr& x) {
+         unload(x, s, named_model(*x));
+       }});
+  router.add(
+      {.method = "POST",
+       .pattern = "/v1/models/*/load",
+       .handler = [&s](const ExchangePtr& x) {
+         load(x, s, x->request().rest);
+       }});
+  router.add(
+      {.method = "POST",
+       .pattern = "/v1/models/*/unload",
+       .handler = [&s](const ExchangePtr& x) {
+         unload(x, s, x->request().rest);
+       }});
+  router.add(
+      {.method = "GET",
+       .pattern = "/v1/models/*",
+       .handler = [&s](const ExchangePtr& x) {
+         auto info = s.engine.model(x->request().rest);
+         x->respond({.body = dump(describe(info)) + "\n"});
+       }});
+  router.add(
+      {.method = "DELETE",
+       .pattern = "/v1/models/*",
+       .handler = [&s](const ExchangePtr& x) {
+         unload(x, s, x->request().rest);
+       }});
+}
+
+} // namespace mlx_audio::server

@@ -1,0 +1,233 @@
+// POST /v1/audio/transcriptions and /v1/audio/translations
+#include <cmath>
+
+#include "server/routes/routes.h"
+#include "server/routes/transcription_request.h"
+#include "server/sse.h"
+
+namespace mlx_audio::server {
+
+namespace {
+
+constexpr double short_sound = 35; // seconds: one window
+constexpr double long_sound = 300;
+
+std::string strip(const std::string& text) {
+  auto from = text.find_first_not_of(" \t\n");
+  return from == std::string::npos
+      ? ""
+      : text.substr(from, text.find_last_not_of(" \t\n") - from + 1);
+}
+
+Json token_usage(const Transcription& t) {
+  int64_t text = 0;
+  for (const auto& segment : t.segments) {
+    text += static_cast<int64_t>(segment.tokens.size());
+  }
+  // The encoder's positions: 50 a second.
+  auto sound = static_cast<int64_t>(std::ceil(t.duration * 50));
+  return {
+      {"type", "tokens"},
+      {"input_tokens", sound},
+      {"input_token_details", {{"text_tokens", 0}, {"audio_tokens", sound}}},
+      {"output_tokens", text},
+      {"total_tokens", sound + text}};
+}
+
+Json duration_usage(const Transcription& t) {
+  return {{"type", "duration"}, {"seconds", std::ceil(t.duration)}};
+}
+
+// The result to the client, whole or segment by segment. Lives on the strand.
+class TranscriptAnswer {
+ public:
+  TranscriptAnswer(ExchangePtr exchange, const TranscriptionAsk& ask)
+      : exchange_(std::move(exchange)),
+        shape_(ask.shape),
+        stream_(ask.stream),
+        words_(ask.words),
+        segments_(ask.segments) {}
+
+  void segment(
+      const TranscriptionSegment& segment,
+      const TranscriptionProgress& progress) {
+    if (!stream_ && shape_ != TranscriptShape::ndjson) {
+      return;
+    }
+    if (segment.text.empty()) {
+      return;
+    }
+    if (stream_) {
+      exchange_->begin(200, kEventStream);
+      std::string text = said_ ? segment.text : lstrip(segment.text);
+      exchange_->write(
+          event({{"type", "transcript.text.delta"}, {"delta", text}}));
+    } else {
+      exchange_->begin(200, "application/x-ndjson");
+      exchange_->write(
+          dump(
+              {{"text", segment.text},
+               {"start", segment.start},
+               {"end", segment.end},
+               {"is_final", true},
+               {"language", progress.language}}) +
+          "\n");
+    }
+    said_ = true;
+  }
+
+  void result(Transcription result) {
+    exchange_->notes().audio_seconds = result.duration;
+    result_ = std::move(result);
+  }
+
+  void finished(const Ticket& ticket) {
+    auto times = ticket.times();
+    exchange_->notes().compute_seconds = times.computed;
+    exchange_->notes().queue_seconds = times.started - times.loading;
+    if (stream_) {
+      exchange_->begin(200, kEventStream);
+      Json done = {
+          {"type", "transcript.text.done"}, {"text", strip(result_.text)}};
+      done["languages"] = languages();
+      done["usage"] = token_usage(result_);
+      exchange_->write(event(done));
+      exchange_->end();
+      return;
+    }
+    if (shape_ == TranscriptShape::ndjson) {
+      exchange_->begin(200, "application/x-ndjson");
+      exchange_->end();
+      return;
+    }
+    exchange_->respond(body());
+  }
+
+ private:
+  static std::string lstrip(const std::string& text) {
+    return text.substr(std::min(text.find_first_not_of(' '), text.size()));
+  }
+
+  Json languages() const {
+    Json list = Json::array();
+    if (!result_.language.empty()) {
+      list.push_back({{"code", result_.language}});
+    }
+    return list;
+  }
+
+  Response body() const {
+    switch (shape_) {
+      case TranscriptShape::text:
+        return {
+            .type = "text/plain; charset=utf-8",
+            .body = strip(result_.text) + "\n"};
+      case TranscriptShape::srt:
+        return {
+            .type = "text/plain; charset=utf-8",
+            .body = format_transcript(result_, TranscriptFormat::srt)};
+      case TranscriptShape::vtt:
+        return {
+            .type = "text/vtt; charset=utf-8",
+            .body = format_transcript(result_, TranscriptFormat::vtt)};
+      case TranscriptShape::verbose_json:
+        return {.body = verbose() + "\n"};
+      default:
+        return {
+            .body = dump(
+                        {{"text", strip(result_.text)},
+                         {"languages", languages()},
+                         {"usage", duration_usage(result_)}}) +
+                "\n"};
+    }
+  }
+
+  std::string verbose() const {
+    Json root =
+        Json::parse(format_transcript(result_, TranscriptFormat::verbose_json));
+    if (result_.task == TranscriptionTask::translate) {
+      root["language"] = "english";
+    }
+    if (!segments_) {
+      root.erase("segments");
+    }
+    if (!words_) {
+      root.erase("words");
+    }
+    root["usage"] = duration_usage(result_);
+    return dump(root);
+  }
+
+  ExchangePtr exchange_;
+  TranscriptShape shape_;
+  bool stream_;
+  bool words_;
+  bool segments_;
+  bool said_ = false;
+  Transcription result_;
+};
+
+void transcribe(
+    const ExchangePtr& x,
+    const Services& services,
+    TranscriptionTask task) {
+  auto ask = parse_transcription(x->request(), services, task);
+  x->notes().model = services.engine.model(ask.model).id;
+  auto priority = ask.seconds > long_sound            ? Priority::batch
+      : ask.seconds > 0 && ask.seconds <= short_sound ? Priority::interactive
+                                                      : Priority::normal;
+  auto answer = std::make_shared<TranscriptAnswer>(x, ask);
+  auto ticket = std::make_shared<std::shared_ptr<Ticket>>();
+  TranscriptionRequest request;
+  request.bytes = ask.sound;
+  request.reading.max_seconds = services.options.max_audio_seconds;
+  request.options = ask.options;
+  TranscriptionCallbacks callbacks;
+  callbacks.segment = [x, answer](
+                          TranscriptionSegment&& segment,
+                          const TranscriptionProgress& progress) {
+    x->post([answer, segment = std::move(segment), progress] {
+      answer->segment(segment, progress);
+    });
+  };
+  callbacks.result = [x, answer](Transcription&& result) {
+    auto kept = std::make_shared<Transcription>(std::move(result));
+    x->post([answer, kept] { answer->result(std::move(*kept)); });
+  };
+  callbacks.finished = [x, answer, ticket](const Error* error) {
+    auto failure =
+        error == nullptr ? std::optional<Error>() : std::optional(*error);
+    x->post([answer, ticket, failure] {
+      if (failure) {
+        throw ApiError(*failure);
+      }
+      answer->finished(**ticket);
+    });
+  };
+  *ticket = services.engine.transcribe(
+      ask.model, ask.body, std::move(request), std::move(callbacks), priority);
+  x->on_close([ticket] { (*ticket)->cancel(); });
+}
+
+} // namespace
+
+void add_transcription_routes(Router& router, Services& s) {
+  router.add(
+      {.method = "POST",
+       .pattern = "/v1/audio/transcriptions",
+       .handler =
+           [&s](const ExchangePtr& x) {
+             transcribe(x, s, TranscriptionTask::transcribe);
+           },
+       .max_body = s.options.max_upload});
+  router.add(
+      {.method = "POST",
+       .pattern = "/v1/audio/translations",
+       .handler =
+           [&s](const ExchangePtr& x) {
+             transcribe(x, s, TranscriptionTask::translate);
+           },
+       .max_body = s.options.max_upload});
+}
+
+} // namespace mlx_audio::server

@@ -1,0 +1,152 @@
+// /v1/audio/voices: the model's own, and recordings that clients upload.
+#include "server/routes/routes.h"
+
+#include "server/json.h"
+#include "server/multipart.h"
+#include "server/names.h"
+#include "server/voice_shelf.h"
+
+namespace mlx_audio::server {
+
+namespace {
+
+constexpr size_t max_sample = 10 << 20; // bytes, OpenAI's limit
+
+Json describe(const VoiceInfo& voice, const std::string& model) {
+  return {
+      {"id", voice.id},
+      {"object", "audio.voice"},
+      {"name", voice.id},
+      {"model", model},
+      {"language", voice.language},
+      {"gender", voice.gender},
+      {"uploaded", false}};
+}
+
+Json describe(const UploadedVoice& voice) {
+  return {
+      {"id", voice.id},
+      {"object", "audio.voice"},
+      {"name", voice.name},
+      {"created_at", voice.created},
+      {"model", nullptr},
+      {"language", ""},
+      {"gender", ""},
+      {"uploaded", true}};
+}
+
+void list_voices(const ExchangePtr& x, const Services& services) {
+  std::string model = speech_model(
+      x->request().parameter("model").value_or(services.options.speech_model),
+      services.options);
+  auto info = services.engine.model(model);
+  auto voices = std::make_shared<Json>(Json::array());
+  auto ticket = services.engine.submit(
+      {.model = model,
+       .task = ModelTask::speech,
+       .priority = Priority::interactive,
+       .start =
+           [voices, id = info.id](LoadedModel* loaded) {
+             for (const auto& voice : loaded->speech->voices()) {
+               voices->push_back(describe(voice, id));
+             }
+             return nullptr;
+           },
+       .finished =
+           [x, voices, &services](const Error* error) {
+             auto failure = error == nullptr ? std::optional<Error>()
+                                             : std::optional(*error);
+             x->post([x, voices, &services, failure] {
+               if (failure) {
+                 throw ApiError(*failure, "model");
+               }
+               for (const auto& voice : services.voices.list()) {
+                 voices->push_back(describe(voice));
+               }
+               x->respond(
+                   {.body = dump(
+                                {{"object", "list"},
+                                 {"data", *voices},
+                                 {"voices", *voices}}) +
+                        "\n"});
+             });
+           }});
+  x->on_close([ticket] { ticket->cancel(); });
+}
+
+std::string field(const Multipart& form, const char* name, size_t most) {
+  auto value = form.text(name).value_or("");
+  if (value.size() > most) {
+    throw ApiError(
+        400,
+        std::string("'") + name + "' is too long",
+        name,
+        "string_above_max_length");
+  }
+  return value;
+}
+
+void upload_voice(const ExchangePtr& x, const Services& services) {
+  const auto& request = x->request();
+  Multipart form(request.header("content-type"), request.body);
+  UploadedVoice voice;
+  voice.name = field(form, "name", 100);
+  if (voice.name.empty()) {
+    throw ApiError(
+        400, "'name' is missing", "name", "missing_required_parameter");
+  }
+  const Part* sample = form.find("audio_sample");
+  if (sample == nullptr || !sample->file_name || sample->data.empty()) {
+    throw ApiError(
+        400,
+        "'audio_sample' is missing: upload a recording of the voice",
+        "audio_sample",
+        "missing_required_parameter");
+  }
+  if (sample->data.size() > max_sample) {
+    throw ApiError(413, "'audio_sample' is larger than 10 MiB", "audio_sample");
+  }
+  try {
+    voice.reference.audio = decode_audio(
+        {reinterpret_cast<const uint8_t*>(sample->data.data()),
+         sample->data.size()},
+        {.max_seconds = 60});
+  } catch (const Error& error) {
+    throw ApiError(error, "audio_sample");
+  }
+  voice.reference.text = field(form, "ref_text", 16384);
+  voice.reference.x_vector_only = voice.reference.text.empty();
+  x->respond({.body = dump(describe(services.voices.add(voice))) + "\n"});
+}
+
+void delete_voice(const ExchangePtr& x, const Services& services) {
+  const std::string& id = x->request().rest;
+  if (!services.voices.remove(id)) {
+    throw ApiError(
+        404, "there is no uploaded voice '" + id.substr(0, 100) + "'");
+  }
+  x->respond(
+      {.body =
+           dump({{"id", id}, {"object", "audio.voice"}, {"deleted", true}}) +
+           "\n"});
+}
+
+} // namespace
+
+void add_voice_routes(Router& router, Services& s) {
+  router.add(
+      {.method = "GET",
+       .pattern = "/v1/audio/voices",
+       .handler = [&s](const ExchangePtr& x) { list_voices(x, s); }});
+  router.add(
+      {.method = "POST",
+       .pattern = "/v1/audio/voices",
+       .handler = [&s](const ExchangePtr& x) { upload_voice(x, s); },
+       .max_body = max_sample + (1 << 20)});
+  router.add(
+      {.method = "DELETE",
+       .pattern = "/v1/audio/voices/*",
+       .handler = [&s](const ExchangePtr& x) { delete_voice(x, s); }});
+}
+
+} // namespace mlx_audio::server
