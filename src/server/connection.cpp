@@ -464,11 +464,11 @@ void Connection::next_request() {
     read_header();
     return;
   }
-  buffer_ = {};
   deadline(hub_.options.idle_seconds, Stage::idle);
   if (watching_) {
-    return; // what it reads begins the request
+    return; // what it reads, into the buffer, begins the request
   }
+  buffer_ = {};
   watch();
 }
 
