@@ -10,6 +10,8 @@ struct Asset {
   std::string_view path; ///< "/", "/assets/index-abc.js"
   std::string_view type; ///< "text/html; charset=utf-8"
   std::string_view bytes;
+  std::string_view zipped; ///< the same by gzip; empty if that gains nothing
+  std::string_view etag; ///< with its quotes
 };
 
 /// All of them; empty in a build without the page.

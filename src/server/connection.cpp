@@ -27,7 +27,6 @@ using ErrorCode = boost::system::error_code;
 namespace {
 
 constexpr size_t header_limit = 32 << 10; // bytes
-constexpr size_t ahead_limit = 64 << 10; // bytes of later requests
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -175,6 +174,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void flush();
   void lingering_close();
   void linger_read();
+  void linger_on(ErrorCode error);
   Request take_request();
 
   tcp::socket socket_;
@@ -194,7 +194,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   size_t lingered_ = 0;
   unsigned version_ = 11;
   bool keep_alive_ = true;
-  bool watching_ = false;
+  bool watching_ = false; // a read is pending that watch() began
+  bool reading_ = false; // one of a header or body
   bool closing_ = false; // once everything is sent
   bool cut_ = false;
 };
@@ -269,7 +270,7 @@ void HttpExchange::respond(Response response) {
     return;
   }
   notes_.first_seconds = seconds_since(received_);
-  bool no_body = response.status == 204;
+  bool no_body = response.status == 204 || response.status == 304;
   head(
       response.status,
       no_body ? "" : response.type,
@@ -495,11 +496,11 @@ void Connection::on_watched(ErrorCode error, size_t bytes) {
     return;
   }
   buffer_.commit(bytes);
-  if (!exchange_) {
+  if (closing_) {
+    linger_read();
+  } else if (!exchange_) {
     read_header();
-  } else if (buffer_.size() < ahead_limit) {
-    watch();
-  }
+  } // else it is the next request, which waits
 }
 
 void Connection::read_header() {
@@ -507,6 +508,7 @@ void Connection::read_header() {
   parser_->header_limit(header_limit);
   parser_->body_limit(boost::none);
   deadline(hub_.options.header_seconds, Stage::header);
+  reading_ = true;
   http::async_read_header(
       socket_,
       buffer_,
@@ -534,7 +536,12 @@ Request Connection::take_request() {
 }
 
 void Connection::on_header(ErrorCode error) {
-  if (cut_ || stage_ == Stage::linger) {
+  reading_ = false;
+  if (cut_) {
+    return;
+  }
+  if (closing_) {
+    linger_on(error);
     return;
   }
   if (error) {
@@ -628,6 +635,7 @@ void Connection::read_body() {
   double extra =
       static_cast<double>(parser_->content_length().value_or(0)) / (64 << 10);
   deadline(hub_.options.body_seconds + extra, Stage::body);
+  reading_ = true;
   http::async_read(
       socket_,
       buffer_,
@@ -638,7 +646,12 @@ void Connection::read_body() {
 }
 
 void Connection::on_body(ErrorCode error) {
-  if (cut_ || stage_ == Stage::linger || !exchange_ || !exchange_->open()) {
+  reading_ = false;
+  if (cut_) {
+    return;
+  }
+  if (closing_ || !exchange_ || !exchange_->open()) {
+    linger_on(error);
     return;
   }
   if (error) {
@@ -768,7 +781,16 @@ void Connection::lingering_close() {
   ErrorCode ignored;
   socket_.shutdown(tcp::socket::shutdown_send, ignored);
   deadline(5, Stage::linger);
-  if (!watching_) {
+  if (!watching_ && !reading_) {
+    linger_read();
+  }
+}
+
+// A read that was pending when the response went out has ended.
+void Connection::linger_on(ErrorCode error) {
+  if (error) {
+    cut();
+  } else if (sending_.empty()) {
     linger_read();
   }
 }

@@ -14,6 +14,30 @@ const Headers page_headers = {
     {"referrer-policy", "no-referrer"},
     {"cross-origin-opener-policy", "same-origin"}};
 
+void send(const ExchangePtr& x, const Asset& asset) {
+  Headers headers = page_headers;
+  bool named_by_content = asset.path.find("/assets/") != std::string_view::npos;
+  headers.emplace_back(
+      "cache-control",
+      named_by_content ? "public, max-age=31536000, immutable" : "no-cache");
+  headers.emplace_back("etag", asset.etag);
+  headers.emplace_back("vary", "accept-encoding");
+  const auto& request = x->request();
+  if (request.header("if-none-match") == asset.etag) {
+    x->respond({.status = 304, .headers = std::move(headers)});
+    return;
+  }
+  bool zip = !asset.zipped.empty() &&
+      request.header("accept-encoding").find("gzip") != std::string::npos;
+  if (zip) {
+    headers.emplace_back("content-encoding", "gzip");
+  }
+  x->respond(
+      {.type = std::string(asset.type),
+       .body = std::string(zip ? asset.zipped : asset.bytes),
+       .headers = std::move(headers)});
+}
+
 } // namespace
 
 void add_page_routes(Router& router, Services& /* services */) {
@@ -21,20 +45,7 @@ void add_page_routes(Router& router, Services& /* services */) {
     router.add(
         {.method = "GET",
          .pattern = std::string(asset.path),
-         .handler =
-             [asset](const ExchangePtr& x) {
-               Headers headers = page_headers;
-               bool named_by_content =
-                   asset.path.find("/assets/") != std::string_view::npos;
-               headers.emplace_back(
-                   "cache-control",
-                   named_by_content ? "public, max-age=31536000, immutable"
-                                    : "no-cache");
-               x->respond(
-                   {.type = std::string(asset.type),
-                    .body = std::string(asset.bytes),
-                    .headers = std::move(headers)});
-             },
+         .handler = [asset](const ExchangePtr& x) { send(x, asset); },
          .open = true});
   }
   if (assets().empty()) {
