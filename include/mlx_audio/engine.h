@@ -30,9 +30,10 @@ namespace mlx_audio {
 enum class ModelTask { speech, transcription, enhancement, separation };
 const char* to_string(ModelTask task);
 
-/// Share of the device while several requests wait: 16, 4 and 1 parts. A new
-/// request begins after the chunk that is being computed.
-enum class Priority { interactive, normal, batch };
+/// Share of the device while several requests wait: 256, 16, 4 and 1 parts. A
+/// new request begins after the chunk that is being computed. `live` is for
+/// sessions that must keep up with someone who speaks; they need little.
+enum class Priority { live, interactive, normal, batch };
 
 /// A model in the engine's keeping: the member of its task is set. Only the
 /// engine's thread may touch it.

@@ -26,7 +26,7 @@ template <class T>
 class FairQueue {
  public:
   static double weight(Priority priority) {
-    constexpr std::array<double, 3> weights = {16, 4, 1};
+    constexpr std::array<double, 4> weights = {256, 16, 4, 1};
     return weights[static_cast<size_t>(priority)];
   }
 

@@ -26,7 +26,9 @@ bool is_address(const std::string& host) {
        host.find_first_not_of("0123456789.") == std::string::npos);
 }
 
-std::string bearer(const Request& request) {
+} // namespace
+
+std::string key_of(const Request& request) {
   std::string value = request.header("authorization");
   if (value.size() > 7) {
     std::string scheme = value.substr(0, 7);
@@ -45,8 +47,6 @@ std::string bearer(const Request& request) {
   at += protocol_key.size();
   return protocols.substr(at, protocols.find_first_of(", ", at) - at);
 }
-
-} // namespace
 
 bool equal_in_constant_time(const std::string& a, const std::string& b) {
   // The loop's length depends on `a`, what the client sent, alone.
@@ -108,10 +108,13 @@ void Access::check_key(const Request& request) const {
   if (options_.api_keys.empty()) {
     return;
   }
-  std::string given = bearer(request);
+  std::string given = key_of(request);
   bool good = false;
   for (const auto& key : options_.api_keys) {
     good = equal_in_constant_time(given, key) || good;
+  }
+  if (!good && also_) {
+    good = also_(request, given);
   }
   if (!good) {
     throw ApiError(
@@ -121,6 +124,11 @@ void Access::check_key(const Request& request) const {
         "",
         "invalid_api_key");
   }
+}
+
+void Access::accept_also(
+    std::function<bool(const Request&, const std::string&)> good) {
+  also_ = std::move(good);
 }
 
 bool Access::listed(const std::string& origin) const {

@@ -1,6 +1,7 @@
 // Who may ask: keys, origins and host names.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ class Access {
   /// @throws ApiError 401 without one of the keys (`Authorization: Bearer`, or
   ///   a browser's WebSocket subprotocol).
   void check_key(const Request& request) const;
+  /// Other keys that are good for some requests. Before the first request.
+  void accept_also(
+      std::function<bool(const Request& request, const std::string& key)> good);
   /// A page of another site must not use a server that only guards itself by
   /// being local. @throws ApiError 403 for a foreign `Origin` or `Host`.
   void check_origin(const Request& request) const;
@@ -29,7 +33,11 @@ class Access {
 
   const ServerOptions& options_;
   bool local_only_;
+  std::function<bool(const Request&, const std::string&)> also_;
 };
+
+/// The key that a request gives; empty: none.
+std::string key_of(const Request& request);
 
 /// In a time that tells nothing about where they differ.
 bool equal_in_constant_time(const std::string& a, const std::string& b);

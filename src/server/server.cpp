@@ -12,6 +12,7 @@
 
 #include "server/connection.h"
 #include "server/log.h"
+#include "server/realtime/client_secrets.h"
 #include "server/services.h"
 #include "server/voice_shelf.h"
 
@@ -52,11 +53,15 @@ struct Server::State {
   explicit State(ServerOptions given)
       : options(std::move(given)),
         access(options),
+        hub(options, router, access, metrics),
         engine(with_log(options.engine, metrics)),
-        services{options, engine, metrics, voices},
-        hub(options, router, access, metrics) {
+        services{options, engine, metrics, voices, secrets} {
     allow_many_sockets();
     add_routes(router, services);
+    access.accept_also([this](const Request& request, const std::string& key) {
+      return request.path == "/v1/realtime" &&
+          secrets.find(key, std::time(nullptr)).has_value();
+    });
     bind();
   }
 
@@ -70,14 +75,16 @@ struct Server::State {
   Metrics metrics;
   Access access;
   VoiceShelf voices;
-  Engine engine;
-  Services services;
+  ClientSecrets secrets;
   Router router;
   Hub hub;
   asio::io_context context;
   tcp::acceptor acceptor{context};
   asio::steady_timer accept_timer{context};
   asio::steady_timer drain_timer{context};
+  // Ends first: its callbacks hold connections, which need the context.
+  Engine engine;
+  Services services;
   std::atomic<bool> stopping = false;
 };
 

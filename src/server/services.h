@@ -12,12 +12,14 @@
 namespace mlx_audio::server {
 
 class VoiceShelf;
+class ClientSecrets;
 
 struct Services {
   const ServerOptions& options;
   Engine& engine;
   Metrics& metrics;
   VoiceShelf& voices;
+  ClientSecrets& secrets;
 };
 
 /// Adds all routes.

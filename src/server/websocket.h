@@ -23,6 +23,8 @@ class WebSocketPeer {
   /// Sends what is left, then closes. @param code 1000 normal, 1008 policy,
   ///   1011 internal error, ...
   virtual void close(uint16_t code, const std::string& reason) = 0;
+  /// While true no message is read: the client waits. On the strand.
+  virtual void pause_reading(bool paused) = 0;
   /// Runs `work` on the connection's strand, where the session's functions run.
   virtual void post(std::function<void()> work) = 0;
 };

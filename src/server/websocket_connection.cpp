@@ -57,6 +57,12 @@ class WebSocketConnection
       self->begin_close(code, reason);
     });
   }
+  void pause_reading(bool paused) override {
+    paused_ = paused;
+    if (!paused && std::exchange(held_, false)) {
+      read();
+    }
+  }
   void post(std::function<void()> work) override {
     asio::post(executor_, [self = shared_from_this(), work = std::move(work)] {
       if (!self->ended_) {
@@ -97,6 +103,8 @@ class WebSocketConnection
   bool open_ = false;
   bool ended_ = false;
   bool closing_ = false;
+  bool paused_ = false;
+  bool held_ = false; // a read waits for the end of a pause
   uint16_t close_code_ = 1000;
   std::string close_reason_;
   std::chrono::steady_clock::time_point begun_ =
@@ -159,6 +167,10 @@ void WebSocketConnection::run(tcp::socket socket, UpgradeRequest upgrade) {
 }
 
 void WebSocketConnection::read() {
+  if (paused_ && !closing_) {
+    held_ = true;
+    return;
+  }
   stream_->async_read(
       buffer_,
       [self = shared_from_this()](ErrorCode error, size_t /* bytes */) {
@@ -230,6 +242,7 @@ void WebSocketConnection::begin_close(
     return;
   }
   closing_ = true;
+  pause_reading(false); // to see the client's answer
   close_code_ = code;
   close_reason_ = reason.substr(0, 120);
   if (queue_.empty()) {

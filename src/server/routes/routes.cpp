@@ -11,6 +11,7 @@ void add_routes(Router& router, Services& services) {
   add_enhancement_routes(router, services);
   add_separation_routes(router, services);
   add_docs_routes(router, services);
+  add_realtime_routes(router, services);
   add_page_routes(router, services);
 }
 

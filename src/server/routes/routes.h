@@ -14,6 +14,7 @@ void add_voice_routes(Router& router, Services& services);
 void add_enhancement_routes(Router& router, Services& services);
 void add_separation_routes(Router& router, Services& services);
 void add_docs_routes(Router& router, Services& services);
+void add_realtime_routes(Router& router, Services& services);
 void add_page_routes(Router& router, Services& services);
 
 } // namespace mlx_audio::server
