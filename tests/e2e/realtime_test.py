@@ -343,6 +343,7 @@ def test_stopping_says_goodbye():
                 while True:
                     ws.recv(timeout=10)
             assert caught.value.rcvd.code == 1001
+        assert s.process.wait(30) == 0
 
 
 def test_a_model_that_cannot_be_loaded_is_named(tmp_path):
