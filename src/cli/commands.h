@@ -17,6 +17,7 @@ void add_stt_command(CLI::App& app);
 void add_tts_command(CLI::App& app);
 
 // The flags of Python's mlx-audio, for links of its names to this program.
+void add_reference_server(CLI::App& app);
 void add_reference_sts(CLI::App& app);
 void add_reference_stt(CLI::App& app);
 void add_reference_tts(CLI::App& app);

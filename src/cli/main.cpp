@@ -22,6 +22,7 @@ struct ReferenceName {
   AddCommand add;
 };
 constexpr ReferenceName reference_names[] = {
+    {"mlx_audio.server", mlx_audio::cli::add_reference_server},
     {"mlx_audio.sts.generate", mlx_audio::cli::add_reference_sts},
     {"mlx_audio.stt.generate", mlx_audio::cli::add_reference_stt},
     {"mlx_audio.tts.generate", mlx_audio::cli::add_reference_tts},

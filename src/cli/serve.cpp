@@ -184,4 +184,33 @@ void add_serve_command(CLI::App& app) {
   serve->callback([job] { run_serve(*job); });
 }
 
+void add_reference_server(CLI::App& app) {
+  app.description("Serve OpenAI's audio API, with mlx-audio's flags");
+  auto job = std::make_shared<ServeJob>();
+  auto& o = job->options;
+  o.host = "localhost";
+  app.add_option("--host", o.host, "Address to listen on")
+      ->capture_default_str();
+  app.add_option("--port", o.port, "Port")->capture_default_str();
+  app.add_option(
+      "--allowed-origins",
+      o.allowed_origins,
+      "Origins whose pages may use the server");
+  app.add_option(
+      "--realtime-model", o.transcription_model, "Model of live transcription");
+  auto ignored = std::make_shared<std::string>();
+  for (const char* name :
+       {"--log-dir",
+        "--realtime-transcription-delay-ms",
+        "--vad-model",
+        "--tts-max-batch-size"}) {
+    app.add_option(name, *ignored, "Accepted; has no effect here");
+  }
+  auto flag = std::make_shared<bool>();
+  for (const char* name : {"--reload", "--start-ui", "--realtime"}) {
+    app.add_flag(name, *flag, "Accepted; has no effect here");
+  }
+  app.callback([job, ignored, flag] { run_serve(*job); });
+}
+
 } // namespace mlx_audio::cli
