@@ -9,7 +9,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["tests/e2e/page.test.ts"],
-          testTimeout: 60_000,
+          testTimeout: 150_000,
           hookTimeout: 90_000,
         },
       },

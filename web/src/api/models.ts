@@ -31,6 +31,11 @@ export async function refreshModels(): Promise<void> {
   }));
 }
 
+/** Waits for the first list, so that nothing is called missing before it came. */
+export async function modelsAreKnown(): Promise<void> {
+  if (models.value === undefined) await refreshModels();
+}
+
 export function modelsFor(task: Task): Model[] {
   return (models.value ?? []).filter((model) => model.task === task);
 }

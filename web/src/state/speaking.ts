@@ -2,7 +2,7 @@
 // while another page is open.
 import { batch, computed, signal, type Signal } from "@preact/signals";
 import { isAbort } from "../api/client";
-import { models, modelsFor } from "../api/models";
+import { models, modelsAreKnown, modelsFor } from "../api/models";
 import {
   listVoices,
   streamSpeech,
@@ -30,6 +30,8 @@ export const instructions = remembered("instructions", "");
 export const reference = signal<{ audio: Blob; name: string; text: string } | undefined>(undefined);
 
 const modelWish = remembered("speech-model", "");
+/** Kokoro's best, for those who have not chosen. */
+const favourite = "af_heart";
 const voiceWishes = remembered<Record<string, string>>("voices", {});
 
 export const speechModel = computed(() => {
@@ -46,7 +48,8 @@ export const voices = signal<Voice[] | undefined>(undefined);
 
 export const voice = computed(() => {
   const wish = voiceWishes.value[speechModel.value?.id ?? ""];
-  return voices.value?.find((v) => v.id === wish) ?? voices.value?.[0];
+  const named = (id: string | undefined) => voices.value?.find((v) => v.id === id);
+  return named(wish) ?? named(favourite) ?? voices.value?.[0];
 });
 
 export function chooseVoice(id: string): void {
@@ -116,6 +119,7 @@ function addPiece(take: Take, samples: Float32Array<ArrayBuffer>): void {
 }
 
 async function makeRequest(text: string): Promise<SpeechRequest> {
+  await modelsAreKnown();
   const model = speechModel.value;
   if (!model) throw new Error("No speech model is installed.");
   const has = (feature: string) => model.features.includes(feature);

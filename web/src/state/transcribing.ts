@@ -1,7 +1,7 @@
 // What the Transcribe page works with: recordings in a queue, and live captions.
 import { computed, signal } from "@preact/signals";
 import { ApiError, isAbort } from "../api/client";
-import { modelsFor } from "../api/models";
+import { modelsAreKnown, modelsFor } from "../api/models";
 import { CaptionSession, captionRate } from "../api/realtime";
 import { transcribe } from "../api/transcription";
 import { decodeMono } from "../audio/decode";
@@ -102,6 +102,7 @@ async function work(): Promise<void> {
   running = { id: next.id, control };
   update(next.id, { progress: "working" });
   try {
+    await modelsAreKnown();
     const model = transcriptionModel.value;
     if (!model) throw new Error("No transcription model is installed.");
     const answer = await transcribe(
@@ -190,6 +191,7 @@ export async function startLive(): Promise<void> {
   captions.value = [];
   const recorder = new Recorder(captionRate, (block) => session?.append(block));
   try {
+    await modelsAreKnown();
     const model = transcriptionModel.value;
     if (!model) throw new Error("No transcription model is installed.");
     await recorder.start();

@@ -41,7 +41,7 @@ export async function visit(
   options: Parameters<Browser["newContext"]>[0] = {},
 ): Promise<Visit> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...options });
-  context.setDefaultTimeout(20_000);
+  context.setDefaultTimeout(30_000);
   const page = await context.newPage();
   const complaints: string[] = [];
   const foreign: string[] = [];

@@ -215,6 +215,19 @@ describe("transcribe", () => {
       expect(words.length).toBe(10);
     }));
 
+  it("captions what the microphone hears, and transcribes it when it stops", () =>
+    withPage(async ({ page }) => {
+      await open(page, "Transcribe");
+      await page.getByRole("button", { name: "Record from the microphone" }).click();
+      const captions = page.getByRole("log", { name: "Captions" });
+      await captions.getByText(/river/i).first().waitFor({ timeout: 60_000 });
+      await page.getByRole("button", { name: "Stop recording" }).click();
+      await page.locator(".segment").first().waitFor({ timeout: 60_000 });
+      expect(bare((await page.locator(".segment-text").allTextContents()).join(" "))).toContain("along the river");
+      await page.locator(".segment-text span", { hasText: "river" }).first().click();
+      await expect.poll(() => seconds(page, /recording/)).toBeGreaterThan(1);
+    }));
+
   it("says what to do with a file that is no recording", () =>
     withPage(async ({ page }) => {
       await open(page, "Transcribe");
