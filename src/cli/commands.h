@@ -12,6 +12,7 @@ using AddCommand = void (*)(CLI::App&);
 void add_completion_command(CLI::App& app);
 void add_convert_command(CLI::App& app);
 void add_enhance_command(CLI::App& app);
+void add_models_command(CLI::App& app);
 void add_serve_command(CLI::App& app);
 void add_stt_command(CLI::App& app);
 void add_tts_command(CLI::App& app);

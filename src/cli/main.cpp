@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
+#include "cli/models.h"
 #include "mlx_audio/audio.h"
 #include "mlx_audio/error.h"
 #include "version.h"
@@ -37,6 +38,7 @@ void add_all(CLI::App& app) {
   mlx_audio::cli::add_stt_command(app);
   mlx_audio::cli::add_enhance_command(app);
   mlx_audio::cli::add_convert_command(app);
+  mlx_audio::cli::add_models_command(app);
   mlx_audio::cli::add_serve_command(app);
   mlx_audio::cli::add_completion_command(app);
 }
@@ -71,6 +73,15 @@ int main(int argc, char** argv) {
     }
   }
   try {
+    // A model that is fetched on the way shows how far it is.
+    mlx_audio::cli::Progress progress;
+    mlx_audio::hub::show_downloads_with(
+        [&](const mlx_audio::hub::PullProgress& now) {
+          mlx_audio::cli::show_download(progress, now);
+          if (now.received_bytes == now.total_bytes) {
+            progress.clear();
+          }
+        });
     add(app);
     app.parse(argc, argv);
     if (add == add_all && app.get_subcommands().empty()) {

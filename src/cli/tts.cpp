@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
+#include "cli/models.h"
 #include "mlx_audio/error.h"
 
 namespace mlx_audio::cli {
@@ -41,17 +42,6 @@ std::string read_text_file(const std::string& path) {
         ErrorKind::not_found, "cannot read the text file '" + path + "'");
   }
   return read_all(file, "'" + path + "'");
-}
-
-void list_voices(const TtsJob& job) {
-  auto model = load_speech_model(job.model, job.load);
-  for (const auto& voice : model->voices()) {
-    std::printf(
-        "%-16s %-6s %s\n",
-        voice.id.c_str(),
-        voice.language.c_str(),
-        voice.gender.c_str());
-  }
 }
 
 struct Flags {
@@ -118,7 +108,7 @@ void read_reference(Flags& flags) {
 void run(Flags& flags, bool seeded) {
   TtsJob& job = flags.job;
   if (flags.list_voices) {
-    list_voices(job);
+    print_voices(*load_speech_model(job.model, job.load));
     return;
   }
   if (!flags.file.empty()) {

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "checkpoint/json.h"
+#include "checkpoint/license.h"
 #include "checkpoint/torch_file.h"
 #include "convert/kokoro.h"
 #include "convert/mossformer2.h"
@@ -23,21 +24,6 @@ json config_of(const fs::path& folder) {
   fs::path path = folder / "config.json";
   return fs::exists(path) ? checkpoint::read_json(path.string())
                           : json::object();
-}
-
-// "license: apache-2.0" of a model card's front matter.
-std::string license_of(const fs::path& folder) {
-  std::ifstream card(folder / "README.md");
-  std::string line;
-  for (int lines = 0; lines < 100 && std::getline(card, line); ++lines) {
-    if (line.rfind("license:", 0) == 0 && line.size() < 80) {
-      size_t start = line.find_first_not_of(" \"'", 8);
-      size_t end = line.find_last_not_of(" \"'\r");
-      return start == std::string::npos ? ""
-                                        : line.substr(start, end + 1 - start);
-    }
-  }
-  return "";
 }
 
 std::string model_type_of(const json& config, const Source& source) {
@@ -150,7 +136,7 @@ Import import_weights(const fs::path& path, const fs::path& folder) {
   result.model_type = model_type_of(result.config, source);
   result.config["model_type"] = result.model_type;
   result.format = source.format;
-  result.license = license_of(folder);
+  result.license = checkpoint::license_in(folder.string());
   result.layout = source.layout.empty() ? "pt" : source.layout;
   result.tensors = std::move(source.tensors);
   add_side_files(result, folder, source.files);

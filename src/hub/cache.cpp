@@ -5,7 +5,9 @@
 #include <filesystem>
 #include <fstream>
 
+#include "checkpoint/json.h"
 #include "hub/environment.h"
+#include "hub/listing.h"
 
 namespace mlx_audio::hub {
 
@@ -92,6 +94,30 @@ std::string cached_snapshot(
   }
   fs::path folder = fs::path(repo_folder(repo)) / "snapshots" / commit;
   return fs::exists(folder / "config.json") ? folder.string() : "";
+}
+
+bool is_whole_snapshot(const std::string& folder) {
+  fs::path root(folder);
+  if (!fs::exists(root / "config.json")) {
+    return false;
+  }
+  fs::path index = root / "model.safetensors.index.json";
+  if (fs::exists(index)) {
+    auto map = checkpoint::read_json(index.string())
+                   .value("weight_map", nlohmann::json::object());
+    return std::all_of(map.begin(), map.end(), [&](const auto& file) {
+      return file.is_string() &&
+          is_safe_path(file.template get<std::string>()) &&
+          fs::exists(root / file.template get<std::string>());
+    });
+  }
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(root, ignored)) {
+    if (is_weights_file(entry.path().filename().string()) && entry.exists()) {
+      return true;
+    }
+  }
+  return false;
 }
 
 std::vector<std::string> cached_repos() {

@@ -30,6 +30,10 @@ std::string cached_snapshot(
     const std::string& repo,
     const std::string& revision);
 
+/// Whether a snapshot has its config and weights: all shards of its index, or
+/// at least one weights file. One that Python fetched in part has not.
+bool is_whole_snapshot(const std::string& folder);
+
 /// Repository ids of all models in the cache.
 std::vector<std::string> cached_repos();
 

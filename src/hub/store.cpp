@@ -1,9 +1,13 @@
 #include "hub/store.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 
 #include "hub/cache.h"
+#include "hub/client.h"
+#include "hub/download.h"
 #include "hub/environment.h"
 #include "mlx_audio/error.h"
 #include "text/nearest.h"
@@ -44,13 +48,16 @@ std::string nearest_name(const std::string& model) {
   return best;
 }
 
-[[noreturn]] void not_found(const std::string& model) {
+[[noreturn]] std::string not_found(const std::string& model) {
   std::string hint;
   if (const ShortName* known = short_name(model)) {
     hint = known->importable
         ? "get it with 'scripts/import-models " + model +
             "' or 'mlx-audio models pull " + model + "'"
         : "get it with 'mlx-audio models pull " + model + "'";
+    if (is_offline()) {
+      hint += " (HF_HUB_OFFLINE is set)";
+    }
   } else {
     std::string near = nearest_name(model);
     hint = near.empty() ? "" : "did you mean '" + near + "'? ";
@@ -88,6 +95,11 @@ const std::vector<ShortName>& short_names() {
   return names;
 }
 
+std::string repo_of(const std::string& model) {
+  const ShortName* known = short_name(model);
+  return known ? known->repo : model;
+}
+
 std::string find_local_model(
     const std::string& model,
     const std::string& revision) {
@@ -104,18 +116,84 @@ std::string find_local_model(
   if (revision.empty() && fs::exists(stored / "config.json")) {
     return stored.string();
   }
-  const ShortName* known = short_name(model);
-  return cached_snapshot(known ? known->repo : model, revision);
+  return cached_snapshot(repo_of(model), revision);
 }
 
 std::string resolve_model(
     const std::string& model,
     const std::string& revision) {
   std::string folder = find_local_model(model, revision);
-  if (folder.empty()) {
-    not_found(model);
+  std::string repo = repo_of(model);
+  bool in_cache = !folder.empty() &&
+      fs::path(folder).parent_path() ==
+          fs::path(repo_folder(repo)) / "snapshots";
+  if (!folder.empty() && (!in_cache || is_whole_snapshot(folder))) {
+    return folder;
   }
-  return folder;
+  // Without an owner it is a slip rather than one of the Hub's oldest names.
+  bool on_hub = is_repo_id(repo) && repo.find('/') != std::string::npos;
+  if (is_offline() || !on_hub) {
+    return folder.empty() ? not_found(model) : folder;
+  }
+  PullOptions options;
+  options.revision = revision;
+  options.progress = download_display();
+  try {
+    return pull_model(model, options);
+  } catch (const Error& error) {
+    std::string near = nearest_name(model);
+    if (error.kind() != ErrorKind::not_found || near.empty() || near == model) {
+      throw;
+    }
+    throw Error(error.kind(), error.what(), "did you mean '" + near + "'?");
+  }
+}
+
+uint64_t remove_model(const std::string& model) {
+  fs::path folder;
+  if (is_repo_id(model)) {
+    fs::path stored = fs::path(store_folder()) / model;
+    fs::path cached = repo_folder(repo_of(model));
+    std::error_code ignored;
+    if (fs::exists(stored / "config.json")) {
+      folder = stored;
+    } else if (fs::is_directory(cached, ignored)) {
+      folder = cached;
+    }
+  }
+  if (folder.empty()) {
+    throw Error(
+        ErrorKind::not_found,
+        "no model '" + model + "' on this machine",
+        "'mlx-audio models list' shows what is here");
+  }
+  uint64_t bytes = folder_bytes(folder.string());
+  // Renamed first: half a model must not be taken for one.
+  fs::path gone = folder.parent_path() /
+      ("." + folder.filename().string() + ".removed-" +
+       std::to_string(::getpid()));
+  std::error_code error;
+  fs::rename(folder, gone, error);
+  if (!error) {
+    fs::remove_all(gone, error);
+  }
+  if (error) {
+    throw Error(
+        ErrorKind::io,
+        "cannot remove '" + folder.string() + "': " + error.message());
+  }
+  return bytes;
+}
+
+uint64_t folder_bytes(const std::string& folder) {
+  uint64_t bytes = 0;
+  std::error_code ignored;
+  for (const auto& entry : fs::recursive_directory_iterator(folder, ignored)) {
+    if (!entry.is_symlink() && entry.is_regular_file(ignored)) {
+      bytes += entry.file_size(ignored);
+    }
+  }
+  return bytes;
 }
 
 std::vector<StoredModel> stored_models() {

@@ -1,6 +1,7 @@
 // Where models lie and how a name becomes a folder.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ struct ShortName {
 };
 const std::vector<ShortName>& short_names();
 
+/// The repository that a short name stands for, else `model` itself.
+std::string repo_of(const std::string& model);
+
 /// The folder of a model: `model` itself if it is a folder, else the folder of
 /// that name in the local store, else its snapshot in the Hugging Face cache,
 /// else (unless offline) downloaded from the Hub. `model` may be a short name
@@ -34,6 +38,14 @@ std::string resolve_model(
 std::string find_local_model(
     const std::string& model,
     const std::string& revision = "");
+
+/// Removes what is stored under a name (never a folder given by its path): in
+/// the local store, else all revisions in the Hugging Face cache. Returns the
+/// bytes that were freed; not_found if there is nothing.
+uint64_t remove_model(const std::string& model);
+
+/// Bytes of all files below a folder, links not counted.
+uint64_t folder_bytes(const std::string& folder);
 
 struct StoredModel {
   std::string name; ///< what resolve_model takes
