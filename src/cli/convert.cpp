@@ -191,7 +191,8 @@ void add_convert_command(CLI::App& app) {
   command->add_flag(
       "--calibrate",
       flags->quantize.refit,
-      "Refit scales and biases by least squares (affine)");
+      "Fit codes, scales and biases by least squares: slower, better at few "
+      "bits (affine)");
   command->add_option("--dtype", flags->dtype, "Type of the float tensors")
       ->check(CLI::IsMember({"float16", "bfloat16", "float32"}));
   command->add_flag(

