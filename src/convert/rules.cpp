@@ -31,14 +31,15 @@ std::pair<std::string, int> stack_of(const std::string& path) {
   return {"", 0};
 }
 
-// Value and down projections under the names that models have for them.
+// Value and down projections under the names that models have for them. Not
+// Whisper's "attn.value": query, key and value run there as one product.
 bool is_wide(const std::string& path) {
   for (const char* name :
        {"v_proj",
         "v_a_proj",
         "v_b_proj",
         "down_proj",
-        ".value",
+        "attention.value",
         "mlp2",
         "fc2",
         "ffn_output",

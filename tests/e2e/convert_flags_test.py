@@ -12,6 +12,7 @@ import pytest
 
 from program import PROGRAM, ROOT, fails, run
 
+CLIP = ROOT / "tests/data/audio/speech_16k.wav"
 TINY = ROOT / "tests/data/qwen3_tts/checkpoints/base"
 
 
@@ -62,6 +63,10 @@ def test_mixed_recipes_work_on_every_model(tmp_path, model, recipe):
         path = name.removesuffix(".scales")
         if path != name:
             assert made[path + ".weight"].shape[1] * 32 == made[name].shape[1] * 32 * layers.get(path, low)
+    if model == "kokoro":
+        assert len(run("tts", "Hello there.", "--model", tmp_path / "out", "-o", "-", "--format", "pcm").stdout) > 20000
+    elif model == "whisper-tiny.en":
+        assert run("stt", CLIP, "--model", tmp_path / "out", "--output", "-").returncode == 0
 
 
 @pytest.mark.parametrize("model", ["kokoro", "whisper-tiny.en", TINY])

@@ -175,6 +175,7 @@ TEST(Quantize, MixedRecipesWorkOnAnyStack) {
     paths.push_back(layer + ".self_attn.q_proj");
   }
   paths.emplace_back("lm_head");
+  paths.emplace_back("albert_layers.0.attention.value");
   paths.emplace_back("encoder.blocks.0.attn.value");
   paths.emplace_back("no.number.value");
   auto bits = mixed_bits(paths, 3, 6);
@@ -186,6 +187,7 @@ TEST(Quantize, MixedRecipesWorkOnAnyStack) {
   }
   EXPECT_EQ(bits[32], 6);
   EXPECT_EQ(bits[33], 6);
+  EXPECT_EQ(bits[34], 3); // runs as one with query and key
 }
 
 TEST(Quantize, NamesWhatIsNotOffered) {
