@@ -19,4 +19,8 @@ std::pair<double, double> log_mel_to_golden(
     const mlx::core::array& samples,
     const mlx::core::array& mel);
 
+/// Mean absolute difference of the log10 mels of two sequences, over the length
+/// of the shorter.
+double log_mel_distance(const mlx::core::array& a, const mlx::core::array& b);
+
 } // namespace mlx_audio::testing
