@@ -232,6 +232,10 @@ void add_tts_command(CLI::App& app) {
       "--phonemes-only", flags->phonemes_only, "Print phonemes and stop");
   tts->add_flag(
       "--phonemes", job.request.phonemes, "The text is phonemes already");
+  tts->add_option(
+      "--dump",
+      job.dump,
+      "Write the network's intermediates to this folder (for developers)");
   add_language_model_options(*tts, *flags);
   tts->footer(
       "Examples:\n"

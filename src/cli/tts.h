@@ -22,6 +22,7 @@ struct TtsJob {
   std::string timestamps; ///< a .json or .srt file, or "-" for JSON
   bool json = false; ///< end with one line of JSON on standard output
   bool quiet = false;
+  std::string dump; ///< a folder for the network's named intermediates
 };
 
 /// Speaks and writes everything the job asks for.

@@ -12,6 +12,7 @@
 #include "cli/terminal.h"
 #include "cli/tts.h"
 #include "mlx_audio/error.h"
+#include "nn/dump.h"
 
 namespace mlx_audio::cli {
 
@@ -98,6 +99,7 @@ void write_timestamps(
 } // namespace
 
 void run_tts(const TtsJob& job) {
+  nn::set_dump_folder(job.dump);
   Stopwatch loading;
   auto model = load_speech_model(job.model, job.load);
   double load_seconds = loading.seconds();
@@ -147,6 +149,12 @@ void run_tts(const TtsJob& job) {
     output->finish();
   }
   progress.clear();
+  if (nn::dumping() && nn::dump_count() == 0) {
+    throw Error(
+        ErrorKind::unsupported,
+        "the architecture '" + model->info().architecture +
+            "' has no intermediates to write to '" + job.dump + "'");
+  }
   if (!job.timestamps.empty()) {
     write_timestamps(job.timestamps, words);
   }

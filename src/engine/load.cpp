@@ -1,6 +1,7 @@
 // A model's name to a model: where the hub's knowledge of places and the
 // registry's of architectures meet.
 #include "hub/store.h"
+#include "kernels/cpu_op.h"
 #include "mlx_audio/speech.h"
 #include "models/registry.h"
 
@@ -10,6 +11,7 @@ std::unique_ptr<SpeechModel> load_speech_model(
     const std::string& model,
     const LoadOptions& options /* = {} */) {
   std::string folder = hub::resolve_model(model, options.revision);
+  kernels::keep_freed_memory();
   return models::find_speech_architecture(folder).load(folder, options);
 }
 

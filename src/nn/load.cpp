@@ -44,16 +44,11 @@ LoadedWeights load_weights(const std::string& folder) {
   bool mlx = false;
   for (const auto& name : names) {
     std::string path = folder + "/" + name;
-    if (!std::filesystem::exists(path)) {
-      throw Error(
-          ErrorKind::not_found,
-          "no weights at '" + path + "'",
-          "fetch the checkpoint anew");
-    }
+    auto shard = Weights::load(path);
     checkpoint::SafetensorsFile file(path);
     auto format = file.metadata().find("format");
     mlx = mlx || (format != file.metadata().end() && format->second == "mlx");
-    for (auto& [tensor, value] : mx::load_safetensors(path).first) {
+    for (auto& [tensor, value] : shard.tensors()) {
       if (!tensors.emplace(tensor, value).second) {
         throw Error(
             ErrorKind::corrupt_data,

@@ -6,17 +6,12 @@
 #include "models/kokoro/blocks.h"
 #include "models/kokoro/config.h"
 #include "models/kokoro/source.h"
+#include "nn/taps.h"
 
 namespace mlx_audio::kokoro {
 
-/// Named intermediates of a run, for parity tests and `--dump`.
-using Taps = std::map<std::string, mx::array>;
-
-inline void tap(Taps* taps, const char* name, const mx::array& value) {
-  if (taps != nullptr) {
-    taps->insert_or_assign(name, value);
-  }
-}
+using nn::tap;
+using nn::Taps;
 
 /// HiFi-GAN-style residual block with adaptive norm and snake activations.
 class SnakeResBlock {

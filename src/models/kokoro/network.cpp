@@ -111,6 +111,13 @@ Network::Result Network::operator()(
     float speed,
     std::optional<uint64_t> noise_seed,
     Taps* taps /* = nullptr */) const {
+  if (taps == nullptr && nn::dumping()) {
+    Taps own;
+    auto result = (*this)(ids, style, speed, noise_seed, &own);
+    own.put("audio", result.samples);
+    nn::dump(own);
+    return result;
+  }
   int count = static_cast<int>(ids.size());
   auto tokens = mx::array(ids.data(), {1, count}, mx::int32);
   auto parts = mx::split(mx::astype(style, mx::float32), 2, -1);

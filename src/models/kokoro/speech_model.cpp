@@ -8,7 +8,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "kernels/cpu_op.h"
 #include "mlx_audio/error.h"
 #include "models/kokoro/network.h"
 #include "models/kokoro/voices.h"
@@ -234,7 +233,6 @@ bool matches(const nlohmann::json& config) {
 std::unique_ptr<SpeechModel> load_speech_model(
     const std::string& folder,
     const LoadOptions& options) {
-  kernels::keep_freed_memory();
   return std::make_unique<Model>(folder, options);
 }
 
