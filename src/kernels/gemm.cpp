@@ -322,16 +322,16 @@ void to_f32(FloatType type, const void* from, float* to, int64_t count) {
   });
 }
 
-void finish_rows_f32(const GemmArgs& args) {
-  auto* y = static_cast<float*>(args.y);
-  parallel_for(args.m, 8, [&](int64_t m) HWY_ATTR {
-    float* row = y + m * args.w.rows;
-    finish_row(
-        row,
-        static_cast<const float*>(args.bias),
-        args.activation,
-        row,
-        args.w.rows);
+void finish_rows(
+    float* y,
+    int64_t stride,
+    int64_t rows,
+    int64_t count,
+    const float* bias,
+    Activation activation) {
+  parallel_for(rows, 8, [&](int64_t row) HWY_ATTR {
+    float* at = y + row * stride;
+    finish_row(at, bias, activation, at, count);
   });
 }
 
@@ -344,7 +344,7 @@ HWY_AFTER_NAMESPACE();
 namespace mlx_audio::kernels {
 
 HWY_EXPORT(gemm);
-HWY_EXPORT(finish_rows_f32);
+HWY_EXPORT(finish_rows);
 HWY_EXPORT(to_f32);
 
 double WeightMatrix::bytes() const {
@@ -356,6 +356,20 @@ double WeightMatrix::bytes() const {
 
 void gemm(const GemmArgs& args) {
   HWY_DYNAMIC_DISPATCH(gemm)(args);
+}
+
+void to_f32(FloatType type, const void* from, float* to, int64_t count) {
+  HWY_DYNAMIC_DISPATCH(to_f32)(type, from, to, count);
+}
+
+void finish_rows(
+    float* y,
+    int64_t stride,
+    int64_t rows,
+    int64_t count,
+    const float* bias,
+    Activation activation) {
+  HWY_DYNAMIC_DISPATCH(finish_rows)(y, stride, rows, count, bias, activation);
 }
 
 void gemm_onednn(const GemmArgs& args) {
@@ -374,7 +388,13 @@ void gemm_onednn(const GemmArgs& args) {
       static_cast<float*>(args.y),
       args.w.rows);
   if (args.bias != nullptr || args.activation != Activation::none) {
-    HWY_DYNAMIC_DISPATCH(finish_rows_f32)(args);
+    finish_rows(
+        static_cast<float*>(args.y),
+        args.w.rows,
+        args.m,
+        args.w.rows,
+        static_cast<const float*>(args.bias),
+        args.activation);
   }
 }
 
@@ -383,7 +403,7 @@ void linear_product(const GemmArgs& original) {
   if (args.bias != nullptr && args.bias_type != FloatType::f32) {
     static thread_local Scratch scratch;
     float* bias = scratch.floats(args.w.rows);
-    HWY_DYNAMIC_DISPATCH(to_f32)(args.bias_type, args.bias, bias, args.w.rows);
+    to_f32(args.bias_type, args.bias, bias, args.w.rows);
     args.bias = bias;
     args.bias_type = FloatType::f32;
   }

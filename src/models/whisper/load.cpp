@@ -59,16 +59,24 @@ mx::Dtype activations(const std::string& name) {
     return mx::float16;
   }
   if (name == "bfloat16") {
-    return mx::bfloat16;
+    return kernels::packed_available() ? mx::float32 : mx::bfloat16;
   }
-  if (name.empty() || name == "float32") {
+  if (name.empty() || name == "float32" || name == "int8") {
     bool cpu = mx::default_device() == mx::Device(mx::Device::cpu);
     return name.empty() && !cpu ? mx::float16 : mx::float32;
   }
   throw Error(
       ErrorKind::invalid_argument,
       "unknown dtype '" + name + "'",
-      "use float32, float16 or bfloat16");
+      "use float32, float16, bfloat16 or int8");
+}
+
+// How products run on CPUs that have more than f32.
+PackedMode packed_mode(const std::string& name) {
+  if (name == "float32") {
+    return PackedMode::f32;
+  }
+  return name == "bfloat16" ? PackedMode::bf16 : PackedMode::int8;
 }
 
 } // namespace
@@ -85,7 +93,8 @@ std::unique_ptr<TranscriptionModel> load_whisper(
   }
   Precision precision{
       .activations = activations(options.dtype),
-      .decoder_bits = options.decoder_bits};
+      .decoder_bits = options.decoder_bits,
+      .packed = packed_mode(options.dtype)};
   auto config = load_config(folder);
   auto tokenizer = load_tokenizer(folder, config);
   auto whisper = std::make_shared<Whisper>(Whisper{

@@ -1,6 +1,7 @@
 #include "models/whisper/model.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "kernels/activation.h"
 #include "kernels/attention.h"
@@ -259,9 +260,77 @@ WhisperModel::WhisperModel(
   }
   decoder_norm_ = std::make_unique<nn::LayerNorm>(w, "decoder.ln", text);
   w.expect_all_taken();
+  // All Whispers have heads of 64; packed attention is made for them.
+  bool heads_fit =
+      audio == 64 * config.n_audio_head && text == 64 * config.n_text_head;
+  if (precision.packed && precision.activations == mx::float32 &&
+      !precision.precise_memory && precision.decoder_bits == 0 && heads_fit &&
+      kernels::packed_available()) {
+    pack(*precision.packed);
+  }
+}
+
+void WhisperModel::pack(PackedMode mode) {
+  using kernels::PackedLinear;
+  auto linear = [mode](const Linear& l) {
+    return PackedLinear(packed_type(mode, l.weight()), l.weight());
+  };
+  auto convolution = [mode](const Linear& l) {
+    return PackedLinear(packed_convolution_type(mode, l.weight()), l.weight());
+  };
+  auto norm = [](const nn::LayerNorm& n) {
+    return kernels::pack_norm(*n.weight(), *n.bias(), n.eps());
+  };
+  auto encoder = std::make_shared<PackedEncoder>();
+  encoder->mode = mode;
+  encoder->heads = config_.n_audio_head;
+  encoder->context = config_.n_audio_ctx;
+  encoder->conv1 = convolution(*conv1_);
+  encoder->conv2 = convolution(*conv2_);
+  auto positions = mx::contiguous(mx::astype(audio_positions_, mx::float32));
+  positions.eval();
+  encoder->positions.assign(
+      positions.data<float>(), positions.data<float>() + positions.size());
+  for (auto& block : encoder_) {
+    encoder->layers.push_back(
+        {norm(block.attention_norm),
+         linear(block.qkv),
+         linear(block.out),
+         norm(block.mlp_norm),
+         linear(block.mlp1),
+         linear(block.mlp2)});
+  }
+  encoder->norm = norm(*encoder_norm_);
+  packed_encoder_ = std::move(encoder);
+  encoder_.clear(); // the decoder's stay for align()
+  conv1_.reset();
+  conv2_.reset();
+
+  auto decoder = std::make_shared<PackedDecoder>();
+  decoder->mode = mode;
+  decoder->heads = config_.n_text_head;
+  for (const auto& block : decoder_) {
+    decoder->layers.push_back(
+        {norm(block.attention_norm),
+         linear(block.qkv),
+         linear(block.out),
+         norm(block.cross_norm),
+         linear(block.cross_query),
+         linear(block.cross_kv),
+         linear(block.cross_out),
+         norm(block.mlp_norm),
+         linear(block.mlp1),
+         linear(block.mlp2)});
+  }
+  decoder->norm = norm(*decoder_norm_);
+  decoder->projection = linear(*projection_);
+  packed_decoder_ = std::move(decoder);
 }
 
 mx::array WhisperModel::encode(const mx::array& mel) const {
+  if (packed_encoder_) {
+    return packed_encode(packed_encoder_, mel);
+  }
   auto x = mx::astype(mel, precision_.activations);
   x = (*conv1_)(triples(x, 1), Activation::gelu);
   x = (*conv2_)(triples(x, 2), Activation::gelu);
@@ -284,6 +353,13 @@ mx::array WhisperModel::encode(const mx::array& mel) const {
 AudioMemory WhisperModel::remember(const mx::array& audio) const {
   AudioMemory memory;
   memory.reserve(decoder_.size());
+  if (packed_decoder_) {
+    auto arrays = packed_remember(packed_decoder_, audio);
+    for (size_t i = 0; i < arrays.size(); i += 2) {
+      memory.push_back({arrays[i], arrays[i + 1]});
+    }
+    return memory;
+  }
   for (const auto& block : decoder_) {
     memory.push_back(
         kernels::make_cross_memory(
@@ -308,6 +384,25 @@ mx::array WhisperModel::decode(const mx::array& tokens, DecoderState& state)
       text_positions_, {from, 0}, {from + steps, config_.n_text_state});
   auto x =
       mx::astype((*embedding_)(tokens), precision_.activations) + positions;
+  if (state.packed_) {
+    std::vector<mx::array> memory;
+    for (const auto& layer : *state.memory_) {
+      memory.push_back(layer.keys);
+      memory.push_back(layer.values);
+    }
+    auto windows = state.windows_;
+    if (windows.empty()) {
+      windows.resize(static_cast<size_t>(memory[0].shape(0)));
+      std::iota(windows.begin(), windows.end(), 0);
+    }
+    return packed_decode(
+        packed_decoder_,
+        state.packed_,
+        x,
+        memory,
+        config_.n_audio_ctx,
+        std::move(windows));
+  }
   int heads = config_.n_text_head;
   float scale = attention_scale(config_.n_text_state, heads);
   for (size_t i = 0; i < decoder_.size(); ++i) {
@@ -328,6 +423,9 @@ mx::array WhisperModel::decode(const mx::array& tokens, DecoderState& state)
 }
 
 mx::array WhisperModel::logits(const mx::array& hidden) const {
+  if (packed_decoder_) {
+    return packed_logits(packed_decoder_, hidden);
+  }
   return mx::astype((*projection_)(hidden), mx::float32);
 }
 
@@ -378,6 +476,11 @@ DecoderState::DecoderState(
     int max_rows)
     : memory_(std::move(memory)) {
   const auto& c = model.config();
+  if (model.packed_decoder_) {
+    packed_ = std::make_shared<PackedCache>(
+        c.n_text_layer, max_rows, c.n_text_head, c.n_text_ctx);
+    return;
+  }
   for (int i = 0; i < c.n_text_layer; ++i) {
     caches_.emplace_back(
         max_rows, c.n_text_head, c.n_text_state / c.n_text_head, c.n_text_ctx);
@@ -385,12 +488,19 @@ DecoderState::DecoderState(
 }
 
 void DecoderState::reorder(std::span<const int> sources) {
+  if (packed_) {
+    packed_->reorder(sources);
+  }
   for (auto& cache : caches_) {
     cache.reorder(sources);
   }
 }
 
 void DecoderState::reset() {
+  if (packed_) {
+    packed_->length = 0;
+    packed_->holders.clear();
+  }
   for (auto& cache : caches_) {
     cache.reset();
   }

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "kernels/kv_cache.h"
 #include "models/whisper/checkpoint.h"
 #include "models/whisper/config.h"
+#include "models/whisper/packed.h"
 #include "nn/layers.h"
 
 namespace mlx_audio::whisper {
@@ -23,6 +25,9 @@ struct Precision {
   /// keeps the checkpoint's.
   int decoder_bits = 0;
   int encoder_bits = 0;
+  /// Products over packed weights, if this CPU has them and activations are
+  /// f32.
+  std::optional<PackedMode> packed = PackedMode::f32;
   /// Keeps the encoder's keys and values in `activations` on the CPU too.
   bool precise_memory = false;
 };
@@ -69,6 +74,8 @@ class WhisperModel {
   struct DecoderBlock;
   friend class DecoderState;
 
+  void pack(PackedMode mode);
+
   WhisperConfig config_;
   Precision precision_;
   std::unique_ptr<nn::Linear> conv1_;
@@ -81,6 +88,8 @@ class WhisperModel {
   std::unique_ptr<nn::Linear> projection_; // the embedding as logits
   std::vector<DecoderBlock> decoder_;
   std::unique_ptr<nn::LayerNorm> decoder_norm_;
+  std::shared_ptr<const PackedEncoder> packed_encoder_; // or null
+  std::shared_ptr<const PackedDecoder> packed_decoder_;
 };
 
 /// Where the decoding of a batch of windows stands.
@@ -93,6 +102,9 @@ class DecoderState {
       int max_rows);
 
   int length() const {
+    if (packed_) {
+      return packed_->length;
+    }
     return caches_.empty() ? 0 : caches_[0].length();
   }
   /// See kernels::KvCache::reorder. Rows of one window must stay together.
@@ -109,6 +121,7 @@ class DecoderState {
   std::shared_ptr<const AudioMemory> memory_;
   std::vector<int> windows_; // empty: all
   std::vector<kernels::KvCache> caches_;
+  std::shared_ptr<PackedCache> packed_; // in place of caches_
 };
 
 } // namespace mlx_audio::whisper

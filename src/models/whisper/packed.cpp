@@ -1,0 +1,494 @@
+#include "models/whisper/packed.h"
+
+#include <algorithm>
+
+#include "kernels/cpu_op.h"
+#include "kernels/kv_cache_cpu.h"
+#include "kernels/packed_avx512.h"
+#include "kernels/parallel.h"
+#include "kernels/scratch.h"
+
+namespace mlx_audio::whisper {
+
+namespace {
+
+using kernels::kPackedRows;
+using kernels::packed_attend;
+using kernels::packed_linear;
+using kernels::packed_linear_rows;
+using kernels::PackedLinear;
+using kernels::PackedMemory;
+using kernels::PackedType;
+using kernels::parallel_for;
+using kernels::Scratch;
+
+constexpr int64_t kHead = 64; // width of every Whisper's heads
+constexpr float kScale = 0.125f; // 1 / sqrt(kHead)
+constexpr int64_t kQueries = 24; // their scores stay in the second cache
+
+double flops_of(const PackedLinear& w) {
+  return 2.0 * w.in() * w.out();
+}
+
+// out [rows, width] of queries, keys and values side by side.
+void encoder_attention(
+    const PackedEncoder& encoder,
+    const float* qkv,
+    int64_t rows,
+    int64_t width,
+    float* out) {
+  static thread_local Scratch scratch;
+  PackedMemory memory{
+      encoder.mode == PackedMode::f32 ? PackedType::f32 : PackedType::bf16,
+      rows};
+  float* storage = scratch.floats(
+      encoder.heads * (memory.key_words() + memory.value_words()));
+  auto* keys = reinterpret_cast<uint32_t*>(storage);
+  auto* values = keys + encoder.heads * memory.key_words();
+  kernels::pack_memory(
+      memory,
+      encoder.heads,
+      qkv + width,
+      qkv + 2 * width,
+      3 * width,
+      keys,
+      values);
+  int64_t blocks = (rows + kQueries - 1) / kQueries;
+  parallel_for(encoder.heads * blocks, 1, [&](int64_t i) {
+    int64_t head = i / blocks;
+    int64_t first = i % blocks * kQueries;
+    packed_attend(
+        memory,
+        keys + head * memory.key_words(),
+        values + head * memory.value_words(),
+        qkv + first * 3 * width + head * kHead,
+        3 * width,
+        std::min(kQueries, rows - first),
+        kScale,
+        out + first * width + head * kHead,
+        width);
+  });
+}
+
+void encoder_layer(
+    const PackedEncoder& encoder,
+    const PackedEncoderLayer& layer,
+    int64_t rows,
+    float* x) {
+  static thread_local Scratch scratch;
+  int64_t width = layer.qkv.in();
+  float* qkv = scratch.floats(rows * 4 * width);
+  float* seen = qkv + rows * 3 * width;
+  packed_linear(
+      layer.qkv,
+      {.x = x,
+       .x_stride = width,
+       .m = rows,
+       .norm = &layer.attention_norm,
+       .y = qkv,
+       .y_stride = 3 * width});
+  encoder_attention(encoder, qkv, rows, width, seen);
+  // The rest of the layer a block of rows at a time: it stays in the cache.
+  int64_t blocks = (rows + kPackedRows - 1) / kPackedRows;
+  parallel_for(blocks, 1, [&](int64_t block) {
+    static thread_local Scratch inner_scratch;
+    int64_t first = block * kPackedRows;
+    int64_t count = std::min(kPackedRows, rows - first);
+    float* mine = x + first * width;
+    packed_linear_rows(
+        layer.out,
+        {.x = seen + first * width,
+         .x_stride = width,
+         .m = count,
+         .y = mine,
+         .y_stride = width,
+         .add = true});
+    int64_t inner_width = layer.mlp1.out();
+    float* inner = inner_scratch.floats(count * inner_width);
+    packed_linear_rows(
+        layer.mlp1,
+        {.x = mine,
+         .x_stride = width,
+         .m = count,
+         .norm = &layer.mlp_norm,
+         .activation = kernels::Activation::gelu,
+         .y = inner,
+         .y_stride = inner_width});
+    packed_linear_rows(
+        layer.mlp2,
+        {.x = inner,
+         .x_stride = inner_width,
+         .m = count,
+         .y = mine,
+         .y_stride = width,
+         .add = true});
+  });
+}
+
+void norm_rows(
+    const kernels::PackedNorm& norm,
+    const float* x,
+    int64_t rows,
+    float* y) {
+  auto width = static_cast<int64_t>(norm.weight.size());
+  parallel_for(rows, 64, [&](int64_t r) {
+    kernels::avx512::layer_norm(
+        x + r * width,
+        norm.weight.data(),
+        norm.bias.data(),
+        norm.eps,
+        width,
+        y + r * width);
+  });
+}
+
+// One window: mel [2 context, n_mels] -> y [context, width]. A frame with its
+// neighbours is a row of three frames in memory, with silence around all.
+void encode_window(const PackedEncoder& e, const float* mel, float* y) {
+  static thread_local Scratch scratch;
+  int64_t mels = e.conv1.in() / 3;
+  int64_t width = e.conv1.out();
+  int64_t frames = 2 * static_cast<int64_t>(e.context);
+  float* padded = scratch.floats((frames + 2) * (mels + width));
+  float* wide = padded + (frames + 2) * mels;
+  std::fill_n(padded, mels, 0.0f);
+  std::copy_n(mel, frames * mels, padded + mels);
+  std::fill_n(padded + (frames + 1) * mels, mels, 0.0f);
+  std::fill_n(wide, width, 0.0f);
+  std::fill_n(wide + (frames + 1) * width, width, 0.0f);
+  packed_linear(
+      e.conv1,
+      {.x = padded,
+       .x_stride = mels,
+       .m = frames,
+       .activation = kernels::Activation::gelu,
+       .y = wide + width,
+       .y_stride = width});
+  packed_linear(
+      e.conv2,
+      {.x = wide,
+       .x_stride = 2 * width,
+       .m = e.context,
+       .activation = kernels::Activation::gelu,
+       .y = y,
+       .y_stride = width});
+  kernels::avx512::add(e.positions.data(), nullptr, e.context * width, y);
+  for (const auto& layer : e.layers) {
+    encoder_layer(e, layer, e.context, y);
+  }
+  norm_rows(e.norm, y, e.context, y);
+}
+
+struct DecodeShape {
+  int rows;
+  int steps;
+  int64_t length; // of the audio
+  std::vector<int> windows;
+};
+
+// One layer over x [rows x steps, width], in place.
+void decoder_layer(
+    const PackedDecoder& decoder,
+    const PackedDecoderLayer& layer,
+    const DecodeShape& shape,
+    const PackedCache::Layer& cache,
+    const std::vector<std::vector<int>>& holders,
+    const kernels::CacheShape& cache_shape,
+    const uint32_t* keys,
+    const uint32_t* values,
+    float* x) {
+  static thread_local Scratch scratch;
+  int64_t width = layer.qkv.in();
+  int64_t inner = layer.mlp1.out();
+  int64_t m = static_cast<int64_t>(shape.rows) * shape.steps;
+  float* wide = scratch.floats(m * (std::max(3 * width, inner) + width));
+  float* seen = wide + m * std::max(3 * width, inner);
+  auto product = [&](const PackedLinear& w,
+                     const float* from,
+                     float* to,
+                     bool add,
+                     const kernels::PackedNorm* norm = nullptr,
+                     kernels::Activation activation =
+                         kernels::Activation::none) {
+    packed_linear(
+        w,
+        {.x = from,
+         .x_stride = w.in(),
+         .m = m,
+         .norm = norm,
+         .activation = activation,
+         .y = to,
+         .y_stride = w.out(),
+         .add = add});
+  };
+  product(layer.qkv, x, wide, false, &layer.attention_norm);
+  kernels::self_attention_cpu(
+      wide,
+      cache.keys.get(),
+      cache.values.get(),
+      holders,
+      cache_shape,
+      kScale,
+      seen);
+  product(layer.out, seen, x, true);
+  product(layer.cross_query, x, wide, false, &layer.cross_norm);
+  PackedMemory memory = decoder.memory(shape.length);
+  auto windows = static_cast<int64_t>(shape.windows.size());
+  int64_t group = m / windows; // rows that read one window
+  int64_t blocks = (group + kQueries - 1) / kQueries;
+  int heads = decoder.heads;
+  parallel_for(windows * heads * blocks, 1, [&](int64_t i) {
+    int64_t window = i / (heads * blocks);
+    int64_t head = i / blocks % heads;
+    int64_t first = window * group + i % blocks * kQueries;
+    int64_t at =
+        static_cast<int64_t>(shape.windows[static_cast<size_t>(window)]) *
+            heads +
+        head;
+    packed_attend(
+        memory,
+        keys + at * memory.key_words(),
+        values + at * memory.value_words(),
+        wide + first * width + head * kHead,
+        width,
+        std::min(kQueries, (window + 1) * group - first),
+        kScale,
+        seen + first * width + head * kHead,
+        width);
+  });
+  product(layer.cross_out, seen, x, true);
+  product(
+      layer.mlp1,
+      x,
+      wide,
+      false,
+      &layer.mlp_norm,
+      kernels::Activation::gelu);
+  product(layer.mlp2, wide, x, true);
+}
+
+} // namespace
+
+PackedCache::PackedCache(int layer_count, int max_rows, int heads, int capacity)
+    : capacity(capacity) {
+  size_t size = static_cast<size_t>(max_rows) * static_cast<size_t>(heads) *
+      static_cast<size_t>(capacity) * kHead;
+  for (int i = 0; i < layer_count; ++i) {
+    layers.push_back(
+        {std::make_unique_for_overwrite<float[]>(size),
+         std::make_unique_for_overwrite<float[]>(size)});
+  }
+}
+
+void PackedCache::reorder(std::span<const int> sources) {
+  std::vector<std::vector<int>> next;
+  next.reserve(sources.size());
+  for (int source : sources) {
+    next.push_back(holders.at(static_cast<size_t>(source)));
+  }
+  holders = std::move(next);
+}
+
+PackedType packed_type(PackedMode mode, const kernels::LinearWeight& weight) {
+  switch (mode) {
+    case PackedMode::int8:
+      return PackedType::int8;
+    case PackedMode::bf16:
+      return PackedType::bf16;
+    default:
+      return !weight.quantized() && weight.weight.dtype() == mx::float16
+          ? PackedType::f16
+          : PackedType::f32;
+  }
+}
+
+PackedType packed_convolution_type(
+    PackedMode mode,
+    const kernels::LinearWeight& weight) {
+  return packed_type(
+      mode == PackedMode::int8 ? PackedMode::bf16 : mode, weight);
+}
+
+mx::array packed_encode(
+    std::shared_ptr<const PackedEncoder> encoder,
+    const mx::array& mel) {
+  const auto& e = *encoder;
+  int batch = mel.shape(0);
+  int width = e.conv1.out();
+  double flops = 2 * flops_of(e.conv1) + flops_of(e.conv2);
+  double bytes = e.conv1.bytes() + e.conv2.bytes();
+  for (const auto& layer : e.layers) {
+    flops += flops_of(layer.qkv) + flops_of(layer.out) + flops_of(layer.mlp1) +
+        flops_of(layer.mlp2) + 4.0 * e.context * width;
+    bytes += layer.qkv.bytes() + layer.out.bytes() + layer.mlp1.bytes() +
+        layer.mlp2.bytes();
+  }
+  return kernels::cpu_op(
+      "whisper_encoder",
+      {mx::astype(mel, mx::float32)},
+      mx::Shape{batch, e.context, width},
+      mx::float32,
+      [encoder, batch, width](
+          const std::vector<mx::array>& in, std::vector<mx::array>& out) {
+        auto frames = static_cast<int64_t>(in[0].size()) / batch;
+        for (int b = 0; b < batch; ++b) {
+          encode_window(
+              *encoder,
+              in[0].data<float>() + b * frames,
+              out[0].data<float>() +
+                  static_cast<int64_t>(b) * encoder->context * width);
+        }
+      },
+      {flops * e.context * batch, bytes * batch});
+}
+
+std::vector<mx::array> packed_remember(
+    std::shared_ptr<const PackedDecoder> decoder,
+    const mx::array& audio) {
+  int batch = audio.shape(0);
+  int length = audio.shape(1);
+  int heads = decoder->heads;
+  PackedMemory memory = decoder->memory(length);
+  std::vector<mx::Shape> shapes;
+  double flops = 0;
+  for (const auto& layer : decoder->layers) {
+    shapes.push_back({batch, static_cast<int>(heads * memory.key_words())});
+    shapes.push_back({batch, static_cast<int>(heads * memory.value_words())});
+    flops += flops_of(layer.cross_kv) * length * batch;
+  }
+  return kernels::cpu_op(
+      "whisper_memory",
+      {audio},
+      shapes,
+      std::vector<mx::Dtype>(shapes.size(), mx::uint32),
+      [decoder, memory, batch, heads](
+          const std::vector<mx::array>& in, std::vector<mx::array>& out) {
+        static thread_local Scratch scratch;
+        int64_t width = heads * kHead;
+        int64_t rows = memory.length;
+        float* kv = scratch.floats(rows * 2 * width);
+        for (size_t i = 0; i < decoder->layers.size(); ++i) {
+          for (int64_t b = 0; b < batch; ++b) {
+            packed_linear(
+                decoder->layers[i].cross_kv,
+                {.x = in[0].data<float>() + b * rows * width,
+                 .x_stride = width,
+                 .m = rows,
+                 .y = kv,
+                 .y_stride = 2 * width});
+            kernels::pack_memory(
+                memory,
+                heads,
+                kv,
+                kv + width,
+                2 * width,
+                out[2 * i].data<uint32_t>() + b * heads * memory.key_words(),
+                out[2 * i + 1].data<uint32_t>() +
+                    b * heads * memory.value_words());
+          }
+        }
+      },
+      {flops, 0});
+}
+
+mx::array packed_decode(
+    std::shared_ptr<const PackedDecoder> decoder,
+    std::shared_ptr<PackedCache> cache,
+    const mx::array& x,
+    const std::vector<mx::array>& memory,
+    int length,
+    std::vector<int> windows) {
+  DecodeShape shape{x.shape(0), x.shape(1), length, std::move(windows)};
+  kernels::CacheShape cache_shape{
+      .rows = shape.rows,
+      .steps = shape.steps,
+      .heads = decoder->heads,
+      .dim = kHead,
+      .capacity = cache->capacity,
+      .length = cache->length};
+  cache->length += shape.steps;
+  cache->holders.resize(static_cast<size_t>(shape.rows));
+  for (int r = 0; r < shape.rows; ++r) {
+    cache->holders[static_cast<size_t>(r)].resize(
+        static_cast<size_t>(cache->length), r);
+  }
+  std::vector<mx::array> inputs = {mx::contiguous(x)};
+  inputs.insert(inputs.end(), memory.begin(), memory.end());
+  double m = static_cast<double>(shape.rows) * shape.steps;
+  double flops = 0;
+  double bytes = 0;
+  double read = static_cast<double>(shape.windows.size()) / memory[0].shape(0);
+  for (size_t i = 0; i < decoder->layers.size(); ++i) {
+    const auto& layer = decoder->layers[i];
+    for (const auto* w :
+         {&layer.qkv,
+          &layer.out,
+          &layer.cross_query,
+          &layer.cross_out,
+          &layer.mlp1,
+          &layer.mlp2}) {
+      flops += m * flops_of(*w);
+      bytes += w->bytes();
+    }
+    flops += 4 * m * (length + cache->length) * x.shape(2);
+    bytes += read *
+        static_cast<double>(memory[2 * i].nbytes() + memory[2 * i + 1].nbytes());
+  }
+  return kernels::cpu_op(
+      "whisper_decoder",
+      inputs,
+      x.shape(),
+      mx::float32,
+      [decoder, cache, holders = cache->holders, shape, cache_shape](
+          const std::vector<mx::array>& in, std::vector<mx::array>& out) {
+        float* y = out[0].data<float>();
+        std::copy_n(in[0].data<float>(), in[0].size(), y);
+        for (size_t i = 0; i < decoder->layers.size(); ++i) {
+          decoder_layer(
+              *decoder,
+              decoder->layers[i],
+              shape,
+              cache->layers[i],
+              holders,
+              cache_shape,
+              in[1 + 2 * i].data<uint32_t>(),
+              in[2 + 2 * i].data<uint32_t>(),
+              y);
+        }
+        norm_rows(
+            decoder->norm,
+            y,
+            static_cast<int64_t>(shape.rows) * shape.steps,
+            y);
+      },
+      {flops, bytes},
+      kernels::Layout::any);
+}
+
+mx::array packed_logits(
+    std::shared_ptr<const PackedDecoder> decoder,
+    const mx::array& hidden) {
+  auto shape = hidden.shape();
+  auto m = static_cast<int64_t>(hidden.size()) / shape.back();
+  shape.back() = decoder->projection.out();
+  const auto& w = decoder->projection;
+  return kernels::cpu_op(
+      "whisper_logits",
+      {hidden},
+      shape,
+      mx::float32,
+      [decoder, m](
+          const std::vector<mx::array>& in, std::vector<mx::array>& out) {
+        const auto& w = decoder->projection;
+        packed_linear(
+            w,
+            {.x = in[0].data<float>(),
+             .x_stride = w.in(),
+             .m = m,
+             .y = out[0].data<float>(),
+             .y_stride = w.out()});
+      },
+      {static_cast<double>(m) * flops_of(w), w.bytes()});
+}
+
+} // namespace mlx_audio::whisper
