@@ -18,7 +18,6 @@ import os
 import pathlib
 import pty
 import re
-import resource
 import subprocess
 import sys
 import tarfile
@@ -97,13 +96,12 @@ def ours(wav, model, beam, repeat, flags, folder):
         if not block:
             break
         log += block
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = status
     times = [float(t) for t in re.findall(r" in ([0-9.]+) s \(", log.decode())]
-    if status or len(times) != repeat:
+    peaks = [float(m) for m in re.findall(r"peak ([0-9]+) MB", log.decode())]
+    if process.wait() or len(times) != repeat:
         raise RuntimeError(log.decode())
     text = json.loads((out / (wav.stem + ".json")).read_text())["text"]
-    return min(times), text, usage.ru_maxrss / 1024
+    return min(times), text, max(peaks)
 
 
 def worker(kind, wav, model, beam, repeat, weights):
@@ -133,7 +131,8 @@ def worker(kind, wav, model, beam, repeat, weights):
         start = time.perf_counter()
         text = text_of()
         best = min(best, time.perf_counter() - start)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = pathlib.Path("/proc/self/status").read_text()
+    peak = int(re.search(r"VmHWM:\s+([0-9]+)", status)[1]) / 1024
     print("RESULT " + json.dumps([best, text, peak]))
 
 

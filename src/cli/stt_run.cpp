@@ -239,7 +239,7 @@ class Runner {
       std::snprintf(
           line,
           sizeof(line),
-          "%.1f s of %s in %.1f s (%.1fx), peak %.0f MB",
+          "%.1f s of %s in %.2f s (%.1fx), peak %.0f MB",
           result.duration,
           result.language.c_str(),
           watch.seconds(),

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "kernels/parallel.h"
+#include "kernels/rows.h"
 #include "kernels/scratch.h"
 #include "kernels/simd.h"
 

@@ -50,15 +50,4 @@ void gemm(const GemmArgs& args);
 /// f32 x f32 over oneDNN.
 void gemm_onednn(const GemmArgs& args);
 
-void to_f32(FloatType type, const void* from, float* to, int64_t count);
-
-/// y [rows, count] = act(y + bias) in place; bias may be null.
-void finish_rows(
-    float* y,
-    int64_t stride,
-    int64_t rows,
-    int64_t count,
-    const float* bias,
-    Activation activation);
-
 } // namespace mlx_audio::kernels

@@ -4,9 +4,9 @@
 #include <cstring>
 
 #include "kernels/cpu_op.h"
-#include "kernels/gemm.h"
 #include "kernels/packed_avx512.h"
 #include "kernels/parallel.h"
+#include "kernels/rows.h"
 #include "kernels/scratch.h"
 
 namespace mlx_audio::kernels {
@@ -178,14 +178,13 @@ bool packed_available() {
 
 PackedLinear::PackedLinear(PackedType type, const LinearWeight& weight)
     : type_(type), in_(weight.in_features()), out_(weight.out_features()) {
-  auto w = weight.quantized()
-      ? mx::dequantize(
-            mx::astype(weight.weight, mx::uint32),
-            *weight.scales,
-            weight.biases,
-            weight.group_size,
-            weight.bits)
-      : weight.weight;
+  auto w = weight.quantized() ? mx::dequantize(
+                                    mx::astype(weight.weight, mx::uint32),
+                                    *weight.scales,
+                                    weight.biases,
+                                    weight.group_size,
+                                    weight.bits)
+                              : weight.weight;
   w = mx::contiguous(w);
   if (!float_type(w.dtype())) {
     w = mx::astype(w, mx::float32);
@@ -197,8 +196,8 @@ PackedLinear::PackedLinear(PackedType type, const LinearWeight& weight)
     bias_.assign(bias.data<float>(), bias.data<float>() + out_);
   }
   int64_t words = words_of(type, in_);
-  panel_bytes_ = static_cast<size_t>(words * kPanel) *
-      (type == PackedType::f16 ? 2 : 4);
+  panel_bytes_ =
+      static_cast<size_t>(words * kPanel) * (type == PackedType::f16 ? 2 : 4);
   data_ = hwy::AllocateAligned<uint8_t>(
       static_cast<size_t>(panels()) * panel_bytes_);
   if (type == PackedType::int8) {
@@ -215,13 +214,11 @@ PackedLinear::PackedLinear(PackedType type, const LinearWeight& weight)
     for (int64_t n = 0; n < kPanel; ++n) {
       int64_t at = std::min<int64_t>(panel * kPanel + n, out_ - 1);
       to_f32(
-          source_type,
-          source + static_cast<size_t>(at) * row_bytes,
-          row,
-          in_);
+          source_type, source + static_cast<size_t>(at) * row_bytes, row, in_);
       rows.set(n, row, in_);
       if (type == PackedType::int8) {
-        scales_[static_cast<size_t>(panel * kPanel + n)] = rows.rows().scales[n];
+        scales_[static_cast<size_t>(panel * kPanel + n)] =
+            rows.rows().scales[n];
       }
     }
     uint8_t* to = data_.get() + static_cast<size_t>(panel) * panel_bytes_;

@@ -78,8 +78,7 @@ struct PackedNorm {
   std::vector<float> bias;
   float eps = 1e-5f;
 };
-PackedNorm
-pack_norm(const mx::array& weight, const mx::array& bias, float eps);
+PackedNorm pack_norm(const mx::array& weight, const mx::array& bias, float eps);
 
 /// One product: y [m, out] (+)= act(norm(x) W^T + b), rows x_stride and
 /// y_stride apart.

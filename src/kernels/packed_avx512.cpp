@@ -77,7 +77,8 @@ struct Int8 {
 
 __mmask16 mask_of(int64_t left) {
   return left >= 16 ? 0xFFFF
-                    : left <= 0 ? 0 : static_cast<__mmask16>((1U << left) - 1);
+      : left <= 0   ? 0
+                    : static_cast<__mmask16>((1U << left) - 1);
 }
 
 template <class Op, int rows>
@@ -168,8 +169,8 @@ float largest(const float* x, int64_t count) {
   __m512 top = _mm512_set1_ps(-__builtin_inff());
   for (int64_t i = 0; i < count; i += 16) {
     const __mmask16 mask = mask_of(count - i);
-    top = _mm512_mask_max_ps(
-        top, mask, top, _mm512_maskz_loadu_ps(mask, x + i));
+    top =
+        _mm512_mask_max_ps(top, mask, top, _mm512_maskz_loadu_ps(mask, x + i));
   }
   return _mm512_reduce_max_ps(top);
 }
@@ -210,8 +211,7 @@ void to_bf16(const float* x, int64_t count, uint32_t* words) {
     const __mmask16 mask = mask_of(count - i);
     const __m256bh narrow =
         _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, x + i));
-    _mm256_mask_storeu_epi16(
-        out + i, mask, reinterpret_cast<__m256i>(narrow));
+    _mm256_mask_storeu_epi16(out + i, mask, reinterpret_cast<__m256i>(narrow));
   }
 }
 
@@ -219,8 +219,7 @@ float to_int8(const float* x, int64_t count, uint32_t* words, int32_t& sum) {
   __m512 top = _mm512_setzero_ps();
   for (int64_t i = 0; i < count; i += 16) {
     top = _mm512_max_ps(
-        top,
-        _mm512_abs_ps(_mm512_maskz_loadu_ps(mask_of(count - i), x + i)));
+        top, _mm512_abs_ps(_mm512_maskz_loadu_ps(mask_of(count - i), x + i)));
   }
   const float most = _mm512_reduce_max_ps(top);
   const __m512 factor = _mm512_set1_ps(most > 0 ? 127.0f / most : 0.0f);
@@ -310,21 +309,19 @@ void layer_norm(
     float* y) {
   __m512 sums = _mm512_setzero_ps();
   for (int64_t i = 0; i < dim; i += 16) {
-    sums =
-        _mm512_add_ps(sums, _mm512_maskz_loadu_ps(mask_of(dim - i), x + i));
+    sums = _mm512_add_ps(sums, _mm512_maskz_loadu_ps(mask_of(dim - i), x + i));
   }
   const float mean = _mm512_reduce_add_ps(sums) / static_cast<float>(dim);
   const __m512 center = _mm512_set1_ps(mean);
   sums = _mm512_setzero_ps();
   for (int64_t i = 0; i < dim; i += 16) {
     const __mmask16 mask = mask_of(dim - i);
-    const __m512 d = _mm512_maskz_sub_ps(
-        mask, _mm512_maskz_loadu_ps(mask, x + i), center);
+    const __m512 d =
+        _mm512_maskz_sub_ps(mask, _mm512_maskz_loadu_ps(mask, x + i), center);
     sums = _mm512_fmadd_ps(d, d, sums);
   }
   const float variance = _mm512_reduce_add_ps(sums) / static_cast<float>(dim);
-  const __m512 factor =
-      _mm512_set1_ps(1.0f / __builtin_sqrtf(variance + eps));
+  const __m512 factor = _mm512_set1_ps(1.0f / __builtin_sqrtf(variance + eps));
   for (int64_t i = 0; i < dim; i += 16) {
     const __mmask16 mask = mask_of(dim - i);
     __m512 v = _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, x + i), center);

@@ -71,16 +71,6 @@ class LayerNorm {
     return kernels::layer_norm(x, weight_, bias_, eps_);
   }
 
-  const std::optional<mx::array>& weight() const {
-    return weight_;
-  }
-  const std::optional<mx::array>& bias() const {
-    return bias_;
-  }
-  float eps() const {
-    return eps_;
-  }
-
  private:
   std::optional<mx::array> weight_;
   std::optional<mx::array> bias_;

@@ -21,22 +21,37 @@ nn::Weights load(const std::string& folder) {
   return nn::Weights::load(path.string());
 }
 
-nn::Conv1d conv(
+// A convolution as a linear layer of `kernel` frames side by side: the frames
+// of a chunk are too few for anything else to pay.
+nn::Linear conv(
     nn::Weights& weights,
-    const char* name,
+    const std::string& name,
     int in,
     int out,
     int kernel,
-    int stride) {
-  int pad = kernel / 2;
-  return nn::Conv1d(
-      weights,
-      name,
-      nn::ConvLayout::torch,
-      in,
-      out,
-      kernel,
-      {.stride = stride, .pad_left = pad, .pad_right = pad});
+    bool bias = true) {
+  auto w = weights.take(name + ".weight", {out, in, kernel});
+  kernels::LinearWeight linear{
+      .weight = mx::contiguous(
+          mx::reshape(mx::transpose(w, {0, 2, 1}), {out, kernel * in}))};
+  if (bias) {
+    linear.bias = weights.take(name + ".bias", {out});
+  }
+  mx::eval(linear.weight);
+  return nn::Linear(std::move(linear));
+}
+
+// x [chunks, frames, width] -> every stride-th frame with its neighbours,
+// [chunks, frames / stride, 3 width]; around a chunk lies silence.
+mx::array triples(const mx::array& x, int stride) {
+  auto padded = mx::contiguous(mx::pad(x, {{0, 0}, {1, 1}, {0, 0}}));
+  int frames = (x.shape(1) + stride - 1) / stride;
+  int width = x.shape(2);
+  return mx::as_strided(
+      padded,
+      {x.shape(0), frames, 3 * width},
+      {static_cast<int64_t>(x.shape(1) + 2) * width, stride * width, 1},
+      0);
 }
 
 mx::array relu(const mx::array& x) {
@@ -47,24 +62,17 @@ mx::array relu(const mx::array& x) {
 
 SileroVad::SileroVad(const std::string& folder)
     : weights_(load(folder)),
-      stft_(
-          weights_,
-          "stft_conv",
-          nn::ConvLayout::torch,
-          1,
-          2 * kBins,
-          kFft,
-          {.stride = kStep}),
-      conv1_(conv(weights_, "conv1", kBins, 128, 3, 1)),
-      conv2_(conv(weights_, "conv2", 128, 64, 3, 2)),
-      conv3_(conv(weights_, "conv3", 64, 64, 3, 2)),
-      conv4_(conv(weights_, "conv4", 64, 128, 3, 1)),
+      stft_(conv(weights_, "stft_conv", 1, 2 * kBins, kFft, false)),
+      conv1_(conv(weights_, "conv1", kBins, 128, 3)),
+      conv2_(conv(weights_, "conv2", 128, 64, 3)),
+      conv3_(conv(weights_, "conv3", 64, 64, 3)),
+      conv4_(conv(weights_, "conv4", 64, 128, 3)),
       lstm_{
           weights_.take("lstm_cell.weight_ih", {4 * kHidden, kHidden}),
           weights_.take("lstm_cell.weight_hh", {4 * kHidden, kHidden}),
           weights_.take("lstm_cell.bias_ih", {4 * kHidden}) +
               weights_.take("lstm_cell.bias_hh", {4 * kHidden})},
-      out_(conv(weights_, "final_conv", kHidden, 1, 1, 1)) {
+      out_(conv(weights_, "final_conv", kHidden, 1, 1)) {
   weights_.expect_all_taken();
 }
 
@@ -91,13 +99,18 @@ std::vector<float> SileroVad::run(std::span<const float> samples, State& state)
       samples.begin() + static_cast<std::ptrdiff_t>(chunks * kChunk - kContext),
       samples.begin() + static_cast<std::ptrdiff_t>(chunks * kChunk));
   auto n = static_cast<int>(chunks);
-  auto x = stft_(mx::array(rows.begin(), {n, static_cast<int>(width), 1}));
+  auto x = stft_(
+      mx::as_strided(
+          mx::array(rows.begin(), {n, static_cast<int>(width)}),
+          {n, static_cast<int>((width - kFft) / kStep) + 1, kFft},
+          {static_cast<int64_t>(width), kStep, 1},
+          0));
   auto parts = mx::split(x, 2, -1);
   x = mx::sqrt(mx::square(parts[0]) + mx::square(parts[1]));
-  x = relu(conv1_(x));
-  x = relu(conv2_(x));
-  x = relu(conv3_(x));
-  x = relu(conv4_(x)); // [chunks, 1, 128]
+  x = relu(conv1_(triples(x, 1)));
+  x = relu(conv2_(triples(x, 2)));
+  x = relu(conv3_(triples(x, 2)));
+  x = relu(conv4_(triples(x, 1))); // [chunks, 1, 128]
   auto result = kernels::lstm(
       mx::reshape(x, {1, n, kHidden}), lstm_, false, state.h, state.c);
   auto p = mx::contiguous(

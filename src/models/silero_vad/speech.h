@@ -44,13 +44,13 @@ class SileroVad {
   std::vector<float> run(std::span<const float> samples, State& state) const;
 
   nn::Weights weights_;
-  nn::Conv1d stft_;
-  nn::Conv1d conv1_;
-  nn::Conv1d conv2_;
-  nn::Conv1d conv3_;
-  nn::Conv1d conv4_;
+  nn::Linear stft_;
+  nn::Linear conv1_;
+  nn::Linear conv2_;
+  nn::Linear conv3_;
+  nn::Linear conv4_;
   kernels::LstmWeight lstm_;
-  nn::Conv1d out_;
+  nn::Linear out_;
 };
 
 struct SpeechRange { // samples

@@ -5,6 +5,7 @@
 
 #include "kernels/activation.h"
 #include "kernels/attention.h"
+#include "kernels/norm.h"
 #include "mlx_audio/error.h"
 
 namespace mlx_audio::whisper {
@@ -153,11 +154,25 @@ float attention_scale(int width, int heads) {
 
 } // namespace
 
+// Layer norm, whose weights go into packed layers too.
+struct WhisperModel::Norm {
+  mx::array weight;
+  mx::array bias;
+
+  Norm(Weights& w, const std::string& path, int width)
+      : weight(w.take(path + ".weight", {width})),
+        bias(w.take(path + ".bias", {width})) {}
+
+  mx::array operator()(const mx::array& x) const {
+    return kernels::layer_norm(x, weight, bias, 1e-5f);
+  }
+};
+
 struct WhisperModel::EncoderBlock {
-  nn::LayerNorm attention_norm;
+  Norm attention_norm;
   Linear qkv;
   Linear out;
-  nn::LayerNorm mlp_norm;
+  Norm mlp_norm;
   Linear mlp1;
   Linear mlp2;
 
@@ -176,14 +191,14 @@ struct WhisperModel::EncoderBlock {
 };
 
 struct WhisperModel::DecoderBlock {
-  nn::LayerNorm attention_norm;
+  Norm attention_norm;
   Linear qkv;
   Linear out;
-  nn::LayerNorm cross_norm;
+  Norm cross_norm;
   Linear cross_query;
   Linear cross_kv;
   Linear cross_out;
-  nn::LayerNorm mlp_norm;
+  Norm mlp_norm;
   Linear mlp1;
   Linear mlp2;
 
@@ -234,7 +249,7 @@ WhisperModel::WhisperModel(
         audio,
         precision.encoder_bits);
   }
-  encoder_norm_ = std::make_unique<nn::LayerNorm>(w, "encoder.ln_post", audio);
+  encoder_norm_ = std::make_unique<Norm>(w, "encoder.ln_post", audio);
   embedding_ = std::make_unique<nn::Embedding>(
       w, "decoder.token_embedding", config.n_vocab, text);
   projection_ = std::make_unique<Linear>(take_linear(
@@ -258,7 +273,7 @@ WhisperModel::WhisperModel(
     decoder_.emplace_back(
         w, "decoder.blocks." + std::to_string(i), text, precision.decoder_bits);
   }
-  decoder_norm_ = std::make_unique<nn::LayerNorm>(w, "decoder.ln", text);
+  decoder_norm_ = std::make_unique<Norm>(w, "decoder.ln", text);
   w.expect_all_taken();
   // All Whispers have heads of 64; packed attention is made for them.
   bool heads_fit =
@@ -278,8 +293,8 @@ void WhisperModel::pack(PackedMode mode) {
   auto convolution = [mode](const Linear& l) {
     return PackedLinear(packed_convolution_type(mode, l.weight()), l.weight());
   };
-  auto norm = [](const nn::LayerNorm& n) {
-    return kernels::pack_norm(*n.weight(), *n.bias(), n.eps());
+  auto norm = [](const Norm& n) {
+    return kernels::pack_norm(n.weight, n.bias, 1e-5f);
   };
   auto encoder = std::make_shared<PackedEncoder>();
   encoder->mode = mode;

@@ -70,6 +70,7 @@ class WhisperModel {
   Alignment align(const mx::array& tokens, const mx::array& audio) const;
 
  private:
+  struct Norm;
   struct EncoderBlock;
   struct DecoderBlock;
   friend class DecoderState;
@@ -83,11 +84,11 @@ class WhisperModel {
   mx::array audio_positions_;
   mx::array text_positions_;
   std::vector<EncoderBlock> encoder_;
-  std::unique_ptr<nn::LayerNorm> encoder_norm_;
+  std::unique_ptr<Norm> encoder_norm_;
   std::unique_ptr<nn::Embedding> embedding_;
   std::unique_ptr<nn::Linear> projection_; // the embedding as logits
   std::vector<DecoderBlock> decoder_;
-  std::unique_ptr<nn::LayerNorm> decoder_norm_;
+  std::unique_ptr<Norm> decoder_norm_;
   std::shared_ptr<const PackedEncoder> packed_encoder_; // or null
   std::shared_ptr<const PackedDecoder> packed_decoder_;
 };

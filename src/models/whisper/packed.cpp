@@ -258,12 +258,7 @@ void decoder_layer(
   });
   product(layer.cross_out, seen, x, true);
   product(
-      layer.mlp1,
-      x,
-      wide,
-      false,
-      &layer.mlp_norm,
-      kernels::Activation::gelu);
+      layer.mlp1, x, wide, false, &layer.mlp_norm, kernels::Activation::gelu);
   product(layer.mlp2, wide, x, true);
 }
 
@@ -432,7 +427,8 @@ mx::array packed_decode(
     }
     flops += 4 * m * (length + cache->length) * x.shape(2);
     bytes += read *
-        static_cast<double>(memory[2 * i].nbytes() + memory[2 * i + 1].nbytes());
+        static_cast<double>(
+                 memory[2 * i].nbytes() + memory[2 * i + 1].nbytes());
   }
   return kernels::cpu_op(
       "whisper_decoder",

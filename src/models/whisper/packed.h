@@ -105,8 +105,8 @@ std::vector<mx::array> packed_remember(
     std::shared_ptr<const PackedDecoder> decoder,
     const mx::array& audio);
 
-/// x [rows, steps, width] -> hidden states of the same shape; the cache grows by
-/// `steps`. `memory` is packed_remember()'s of audio of `length` frames, of
+/// x [rows, steps, width] -> hidden states of the same shape; the cache grows
+/// by `steps`. `memory` is packed_remember()'s of audio of `length` frames, of
 /// which windows[i] is read by the i-th group of rows.
 mx::array packed_decode(
     std::shared_ptr<const PackedDecoder> decoder,
