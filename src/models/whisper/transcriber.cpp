@@ -478,84 +478,60 @@ void Transcriber::batched_step() {
   decoding.prompt = {
       history_.begin(),
       history_.begin() + static_cast<std::ptrdiff_t>(initial_prompt_size_)};
-  auto windows = encode_ranges(batch);
-  auto results =
-      decode_with_fallback(*whisper_, windows, options_, decoding, random_);
   std::vector<std::vector<TranscriptionSegment>> heard(batch.size());
-  for (size_t i = 0; i < batch.size(); ++i) {
-    if (is_silence(results[i], options_)) {
-      continue;
+  std::vector<size_t> slots(batch.size()); // of the ranges that are decoded
+  std::iota(slots.begin(), slots.end(), size_t{0});
+  auto todo = batch;
+  // A window may end before its speech does; what is left is heard again.
+  for (int round = 0; round < 3 && !todo.empty(); ++round) {
+    auto windows = encode_ranges(todo);
+    auto results =
+        decode_with_fallback(*whisper_, windows, options_, decoding, random_);
+    std::vector<Range> left;
+    std::vector<size_t> left_slots;
+    for (size_t i = 0; i < todo.size(); ++i) {
+      if (is_silence(results[i], options_)) {
+        continue;
+      }
+      const auto& range = todo[i];
+      int64_t frames = range.end - range.begin;
+      auto segments =
+          split_window(
+              results[i], whisper_->tokenizer, range.begin, frames, true)
+              .segments;
+      if (options_.word_timestamps) {
+        auto index = static_cast<int>(i);
+        add_word_timestamps(
+            segments,
+            whisper_->model,
+            whisper_->tokenizer,
+            mx::take(windows.audio, mx::array({index}), 0),
+            static_cast<int>(frames),
+            language_,
+            options_,
+            last_speech_end_);
+        last_speech_end_ = last_end(segments).value_or(last_speech_end_);
+      }
+      double end = segments.back().end;
+      // A little earlier: times of segments are rounded and words begin soft.
+      auto next = static_cast<int64_t>((end - 0.2) * kFramesPerSecond);
+      if (options_.timestamps && next > range.begin + kFramesPerSecond &&
+          speech_after(end, range) > 0.5) {
+        left.push_back({next, range.end});
+        left_slots.push_back(slots[i]);
+      }
+      auto& all = heard[slots[i]];
+      all.insert(
+          all.end(),
+          std::make_move_iterator(segments.begin()),
+          std::make_move_iterator(segments.end()));
     }
-    const auto& range = batch[i];
-    auto index = static_cast<int>(i);
-    hear_rest(results[i], windows, index, range, decoding);
-    auto frames = range.end - range.begin;
-    heard[i] =
-        split_window(results[i], whisper_->tokenizer, range.begin, frames, true)
-            .segments;
-    if (options_.word_timestamps) {
-      add_word_timestamps(
-          heard[i],
-          whisper_->model,
-          whisper_->tokenizer,
-          mx::take(windows.audio, mx::array({index}), 0),
-          static_cast<int>(frames),
-          language_,
-          options_,
-          last_speech_end_);
-      last_speech_end_ = last_end(heard[i]).value_or(last_speech_end_);
-    }
+    todo = std::move(left);
+    slots = std::move(left_slots);
   }
   seek_ = batch.back().end;
   for (auto& segments : heard) {
     emit(std::move(segments));
-  }
-}
-
-// A window's tokens may end before its speech does: the model is then asked to
-// go on from there, over the same encoding. Where that says nothing new, what
-// there is stays.
-void Transcriber::hear_rest(
-    DecodeResult& result,
-    const EncodedWindows& windows,
-    int index,
-    const Range& range,
-    DecodeOptions decoding) {
-  const auto& tokenizer = whisper_->tokenizer;
-  auto is_time = [&](int token) { return token >= tokenizer.timestamp_begin; };
-  auto seconds = [&](int token) {
-    return (token - tokenizer.timestamp_begin) * kTimePrecision;
-  };
-  double begin = static_cast<double>(range.begin) / kFramesPerSecond;
-  for (int round = 0; round < 4 && options_.timestamps; ++round) {
-    auto tokens = result.tokens;
-    if (tokens.size() >= 2 && is_time(tokens.back()) &&
-        is_time(tokens[tokens.size() - 2])) {
-      tokens.pop_back();
-    }
-    if (tokens.size() < 2 || !is_time(tokens.back()) ||
-        static_cast<int>(tokens.size()) >=
-            max_prompt_tokens(whisper_->model.config())) {
-      return;
-    }
-    double end = seconds(tokens.back());
-    if (end < 1 || speech_after(begin + end, range) <= 0.5) {
-      return;
-    }
-    decoding.prefix = tokens;
-    decoding.max_initial_timestamp = -1;
-    auto more =
-        decode_with_fallback(
-            *whisper_, select(windows, {index}), options_, decoding, random_)
-            .front();
-    bool forward = more.tokens.size() > 2 && is_time(more.tokens.front()) &&
-        seconds(more.tokens.front()) >= end && is_time(more.tokens.back()) &&
-        seconds(more.tokens.back()) > end;
-    if (!forward) {
-      return;
-    }
-    tokens.insert(tokens.end(), more.tokens.begin(), more.tokens.end());
-    result.tokens = std::move(tokens);
   }
 }
 

@@ -38,11 +38,6 @@ DecodeOptions decode_options(
     const WhisperTokenizer& tokenizer,
     const std::string& language);
 
-/// Some of the windows.
-EncodedWindows select(
-    const EncodedWindows& windows,
-    const std::vector<int>& which);
-
 /// Decodes windows, and again at higher temperatures those that fail the
 /// thresholds.
 std::vector<DecodeResult> decode_with_fallback(
@@ -105,12 +100,6 @@ class Transcriber : public TranscriptionStream {
   void make_ranges(bool scanned);
   void sequential_step();
   void batched_step();
-  void hear_rest(
-      DecodeResult& result,
-      const EncodedWindows& windows,
-      int index,
-      const Range& range,
-      DecodeOptions decoding);
   EncodedWindows encode_ranges(const std::vector<Range>& ranges);
   double speech_after(double seconds, const Range& range) const;
   bool next_range();
