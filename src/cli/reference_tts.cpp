@@ -7,6 +7,7 @@
 
 #include "cli/commands.h"
 #include "cli/tts.h"
+#include "engine/reference_text.h"
 #include "mlx_audio/error.h"
 
 namespace mlx_audio::cli {
@@ -22,19 +23,47 @@ struct Flags {
   bool verbose = false;
   std::vector<std::string> unused; // values of flags of other models
   bool unused_flag = false;
+  SpeechRequest language_model; // what only such models heed
+  std::string ref_audio;
+  std::string ref_text;
 };
+
+constexpr const char* kOther = "Other models";
+constexpr const char* kLanguageModels = "Language models";
+
+void say_unused(const CLI::App& app, const char* group) {
+  for (const auto* option : app.get_options()) {
+    if (option->count() > 0 && option->get_group() == group) {
+      std::cerr << "mlx_audio.tts.generate: " << option->get_name()
+                << " has no effect on this model\n";
+    }
+  }
+}
+
+void heed_language_model(Flags& flags, SpeechRequest& request) {
+  request.instruct = flags.language_model.instruct;
+  request.sampling = flags.language_model.sampling;
+  if (!flags.ref_audio.empty()) {
+    // As in the reference, a missing text is what Whisper hears.
+    request.reference = {
+        read_audio(flags.ref_audio, {.mono = true, .max_seconds = 600}),
+        flags.ref_text.empty() ? engine::kAutoText : flags.ref_text};
+  }
+}
 
 void run(Flags& flags, const CLI::App& app) {
   TtsJob& job = flags.job;
   if (job.request.text.empty()) {
     job.request.text.assign(std::istreambuf_iterator<char>(std::cin), {});
   }
-  for (const auto* option : app.get_options()) {
-    if (option->count() > 0 && option->get_group() == "Other models") {
-      std::cerr << "mlx_audio.tts.generate: " << option->get_name()
-                << " has no effect on this model\n";
+  say_unused(app, kOther);
+  job.adapt = [&](const SpeechModelInfo& info, SpeechRequest& request) {
+    if (info.architecture == "kokoro") {
+      say_unused(app, kLanguageModels);
+    } else {
+      heed_language_model(flags, request);
     }
-  }
+  };
   job.encoding.format = parse_audio_format(flags.format);
   bool write = !job.stream || flags.save;
   job.play = job.play || job.stream; // --stream plays, as in the reference
@@ -71,9 +100,7 @@ void add_reference_tts(CLI::App& app) {
   app.add_flag("--save", flags->save, "With --stream: write a file too");
   app.add_flag("--verbose", flags->verbose, "Show progress");
   for (const char* name :
-       {"--max_tokens",
-        "--prompt",
-        "--instruct",
+       {"--prompt",
         "--exaggeration",
         "--cfg_scale",
         "--ddpm_steps",
@@ -85,19 +112,25 @@ void add_reference_tts(CLI::App& app) {
         "--rescale_scale",
         "--gender",
         "--pitch",
-        "--ref_audio",
-        "--ref_text",
-        "--stt_model",
-        "--temperature",
         "--sigma",
-        "--top_p",
-        "--top_k",
-        "--min_p",
-        "--repetition_penalty",
         "--streaming_interval"}) {
-    app.add_option(name, flags->unused)->group("Other models");
+    app.add_option(name, flags->unused)->group(kOther);
   }
-  app.add_flag("--use_zero_spk_emb", flags->unused_flag)->group("Other models");
+  app.add_flag("--use_zero_spk_emb", flags->unused_flag)->group(kOther);
+  auto add = [&](const char* name, auto& value) {
+    app.add_option(name, value)->group(kLanguageModels);
+  };
+  SpeechSampling& sampling = flags->language_model.sampling;
+  add("--instruct", flags->language_model.instruct);
+  add("--ref_audio", flags->ref_audio);
+  add("--ref_text", flags->ref_text);
+  add("--stt_model", job.whisper);
+  add("--max_tokens", sampling.max_tokens);
+  add("--temperature", sampling.temperature);
+  add("--top_p", sampling.top_p);
+  add("--top_k", sampling.top_k);
+  add("--min_p", sampling.min_p);
+  add("--repetition_penalty", sampling.repetition_penalty);
   app.callback([flags, &app] { run(*flags, app); });
 }
 

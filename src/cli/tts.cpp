@@ -157,7 +157,11 @@ void add_language_model_options(CLI::App& tts, Flags& flags) {
       request.instruct,
       "Emotion and style, or the description of a voice");
   add("--ref-audio", flags.ref_audio, "Recording of a voice to imitate");
-  add("--ref-text", flags.ref_text, "What is said in it");
+  add("--ref-text", flags.ref_text, "What is said in it; auto: ask Whisper");
+  add("--whisper", flags.job.whisper, "The model that hears it");
+  add("--check-ref-text",
+      flags.job.check_ref_text,
+      "Warn if it hears other words (true), where it is at hand");
   tts.add_flag(
          "--x-vector-only",
          flags.x_vector_only,

@@ -11,6 +11,7 @@
 #include "cli/subtitles.h"
 #include "cli/terminal.h"
 #include "cli/tts.h"
+#include "engine/reference_text.h"
 #include "mlx_audio/error.h"
 #include "nn/dump.h"
 
@@ -98,14 +99,34 @@ void write_timestamps(
 
 } // namespace
 
-void run_tts(const TtsJob& job) {
+void run_tts(const TtsJob& given) {
+  TtsJob job = given;
   nn::set_dump_folder(job.dump);
   Stopwatch loading;
   auto model = load_speech_model(job.model, job.load);
   double load_seconds = loading.seconds();
 
+  if (job.adapt) {
+    job.adapt(model->info(), job.request);
+  }
+  auto& reference = job.request.reference;
+  bool heard = reference && reference->text == engine::kAutoText;
+  if (heard) {
+    reference->text = engine::heard_text(reference->audio, job.whisper);
+    if (!job.quiet) {
+      std::cerr << "The reference says: " << reference->text << '\n';
+    }
+  }
   Stopwatch speaking;
   auto stream = model->synthesize(job.request);
+  double preparing_seconds = speaking.seconds();
+  if (reference && !heard && job.check_ref_text) {
+    auto warning = engine::reference_text_warning(*reference, job.whisper);
+    if (!warning.empty()) {
+      std::cerr << "warning: " << warning << '\n';
+    }
+  }
+  speaking = Stopwatch();
   std::optional<Output> output;
   std::vector<WordTime> words;
   Progress progress;
@@ -118,7 +139,7 @@ void run_tts(const TtsJob& job) {
     processing_seconds += step.seconds();
     if (!output) {
       // Opened late, so that a request that fails leaves nothing behind.
-      first_audio_seconds = speaking.seconds();
+      first_audio_seconds = preparing_seconds + speaking.seconds();
       output.emplace(job, chunk->sample_rate);
     }
     audio_seconds +=

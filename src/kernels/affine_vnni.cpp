@@ -201,7 +201,11 @@ VNNI void dot_rows(
       __m512i weights[kR][vectors];
       for (int r = 0; r < kR; ++r) {
         const uint8_t* from = p + r * row_bytes;
-        _mm_prefetch(reinterpret_cast<const char*>(from + kAhead), _MM_HINT_T0);
+        // In the order of memory, though rows are read side by side: twice the
+        // bandwidth.
+        const uint8_t* line =
+            data + (begin / values + c) * kR * chunk_bytes + r * chunk_bytes;
+        _mm_prefetch(reinterpret_cast<const char*>(line + kAhead), _MM_HINT_T0);
         load_weights<kBits>(from, bytes_mask, weights[r]);
       }
       for (int m = 0; m < kM; ++m) {

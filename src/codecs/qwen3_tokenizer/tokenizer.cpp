@@ -15,11 +15,24 @@ namespace {
 // Frames decoded at once: 2 s keep the convolutions efficient in about 100 MB.
 constexpr int kPiece = 25;
 
+// Codebooks and vectors stay as they are.
+void halve_decoder(nn::Weights& weights) {
+  for (auto& [name, tensor] : weights.tensors()) {
+    bool matrix =
+        tensor.ndim() >= 2 && name.find("_codebook.") == std::string::npos;
+    if (matrix && name.starts_with("decoder.") &&
+        tensor.dtype() == mx::float32) {
+      tensor = mx::astype(tensor, mx::bfloat16);
+    }
+  }
+}
+
 } // namespace
 
 std::unique_ptr<Tokenizer> Tokenizer::load(
     const std::string& folder,
-    bool with_encoder /* = true */) {
+    bool with_encoder /* = true */,
+    bool half /* = false */) {
   if (!std::filesystem::exists(folder + "/config.json")) {
     throw Error(
         ErrorKind::not_found,
@@ -29,6 +42,9 @@ std::unique_ptr<Tokenizer> Tokenizer::load(
   }
   auto config = parse_config(checkpoint::read_json(folder + "/config.json"));
   auto loaded = nn::load_weights(folder);
+  if (half) {
+    halve_decoder(loaded.weights);
+  }
   auto tokenizer = std::make_unique<Tokenizer>(
       loaded.weights, loaded.conv_layout, config, with_encoder);
   loaded.weights.expect_all_taken();

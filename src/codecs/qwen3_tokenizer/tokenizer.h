@@ -15,9 +15,10 @@ class Tokenizer {
  public:
   /// Loads the folder `speech_tokenizer/` of a checkpoint. Who never encodes
   /// need not hold the encoder; its tensors are then not looked at.
-  static std::unique_ptr<Tokenizer> load(
-      const std::string& folder,
-      bool with_encoder = true);
+  /// @param half the decoder's matrices and convolutions in bf16, in which the
+  ///   CPU convolves several times faster
+  static std::unique_ptr<Tokenizer>
+  load(const std::string& folder, bool with_encoder = true, bool half = false);
 
   Tokenizer(
       nn::Weights& weights,
@@ -27,8 +28,8 @@ class Tokenizer {
 
   /// codes [frames, groups] int32, the next frames of a sequence -> samples
   /// [frames * frame_samples()], computed. Any cut of a sequence into pieces
-  /// gives the same samples; long pieces are worked off in short ones, so that
-  /// memory does not grow with length.
+  /// gives the same samples (but for rounding, 1e-6 in f32); long pieces are
+  /// worked off in short ones, so that memory does not grow with length.
   mx::array decode(const mx::array& codes, Decoder::State& state) const;
 
   /// samples [samples] at 24 kHz -> codes [ceil(samples / 1920), groups].

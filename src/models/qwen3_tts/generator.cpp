@@ -50,6 +50,7 @@ int Generator::add(
   }
   auto input = prompt.embeds;
   auto sequence = std::make_unique<Sequence>(Sequence{
+      .id = next_id_,
       .prompt = std::move(prompt),
       .settings = settings,
       .trace = trace,
@@ -230,76 +231,78 @@ void Generator::next_inputs(std::vector<Sequence*>& group) {
   }
 }
 
-std::vector<Generator::Frame> Generator::step() {
+std::vector<Generator::Frame> Generator::step(
+    const Wanted& wanted /* = nullptr */) {
   // Those that join read their prompts one by one, the others step together.
-  std::vector<Sequence*> group;
+  std::vector<Sequence*> all;
+  std::vector<Sequence*> going;
   for (auto& [id, s] : sequences_) {
+    if (wanted && !wanted(id)) {
+      continue;
+    }
+    all.push_back(s.get());
     if (s->cache.length() == 0) {
       read_prompt(*s);
     } else {
-      group.push_back(s.get());
+      going.push_back(s.get());
     }
-  }
-  if (!cpu_) {
-    if (!group.empty()) {
-      advance(group);
-    }
-    return finish_step();
   }
   std::vector<Frame> frames;
-  kernels::run_as_cpu_op(
-      "qwen3_tts_frame",
-      [&] {
-        if (!group.empty()) {
-          advance_cpu(group);
-        }
-        frames = finish_step();
-      },
-      cpu_->cost(sequences_.size()));
+  if (!cpu_) {
+    if (!going.empty()) {
+      advance(going);
+    }
+    frames = finish_step(all);
+  } else {
+    kernels::run_as_cpu_op(
+        "qwen3_tts_frame",
+        [&] {
+          if (!going.empty()) {
+            advance_cpu(going);
+          }
+          frames = finish_step(all);
+        },
+        cpu_->cost(all.size()));
+  }
+  for (const auto& frame : frames) {
+    if (frame.finish != Finish::none) {
+      sequences_.erase(frame.id);
+    }
+  }
   return frames;
 }
 
 // From the talker's logits to the next input.
-std::vector<Generator::Frame> Generator::finish_step() {
+std::vector<Generator::Frame> Generator::finish_step(
+    const std::vector<Sequence*>& all) {
   std::vector<Frame> frames;
   std::vector<Sequence*> group;
-  std::vector<int> ended;
-  for (auto& [id, s] : sequences_) {
+  for (auto* s : all) {
     int code = pick_first(*s);
     if (code == config_.codec_eos) {
-      frames.push_back({id, {}, Finish::stop});
-      ended.push_back(id);
+      frames.push_back({s->id, {}, Finish::stop});
     } else {
       s->history.push_back(code);
       s->codes = {code};
-      group.push_back(s.get());
+      group.push_back(s);
     }
-  }
-  for (int id : ended) {
-    sequences_.erase(id);
   }
   if (group.empty()) {
     return frames;
   }
   cpu_ ? predict_rest_cpu(group) : predict_rest(group);
-  ended.clear();
   std::vector<Sequence*> going;
-  for (auto& [id, s] : sequences_) {
+  for (auto* s : group) {
     ++s->frames;
     bool full = s->frames >= s->settings.max_frames ||
         s->cache.length() + 1 > config_.context;
-    frames.push_back({id, s->codes, full ? Finish::length : Finish::none});
-    if (full) {
-      ended.push_back(id);
-    } else {
-      going.push_back(s.get());
+    frames.push_back({s->id, s->codes, full ? Finish::length : Finish::none});
+    if (!full) {
+      going.push_back(s);
     }
   }
   if (!going.empty()) {
     cpu_ ? next_inputs_cpu(going) : next_inputs(going);
-  }
-  for (int id : ended) {
-    sequences_.erase(id);
   }
   return frames;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <random>
@@ -54,11 +55,14 @@ class Generator {
     std::vector<int> codes; // [groups]; empty if finish is stop
     Finish finish; // other than none: the request is gone
   };
-  /// One more frame, or the end, for every request.
-  std::vector<Frame> step();
+  /// One more frame, or the end, for every request, or for those that are
+  /// wanted.
+  using Wanted = std::function<bool(int id)>;
+  std::vector<Frame> step(const Wanted& wanted = nullptr);
 
  private:
   struct Sequence {
+    int id;
     Prompt prompt;
     Settings settings;
     Trace* trace;
@@ -76,7 +80,7 @@ class Generator {
   };
 
   void read_prompt(Sequence& sequence);
-  std::vector<Frame> finish_step();
+  std::vector<Frame> finish_step(const std::vector<Sequence*>& group);
   void advance(std::vector<Sequence*>& group);
   int pick_first(Sequence& sequence);
   void predict_rest(std::vector<Sequence*>& group);

@@ -15,6 +15,10 @@ std::unique_ptr<Network> Network::load(
     loaded.weights.cast(*dtype);
   }
   uint64_t bytes = loaded.weights.bytes();
+  // As in the original, one type for talker and speech tokenizer.
+  auto norm = loaded.weights.tensors().find("talker.model.norm.weight");
+  bool half = norm != loaded.weights.tensors().end() &&
+      norm->second.dtype() != mx::float32;
   std::optional<SpeakerEncoder> speaker_encoder;
   if (config.speaker_encoder) {
     speaker_encoder.emplace(
@@ -26,7 +30,7 @@ std::unique_ptr<Network> Network::load(
   Talker talker(loaded.weights, config);
   loaded.weights.expect_all_taken();
   auto tokenizer = codecs::qwen3::Tokenizer::load(
-      folder + "/speech_tokenizer", config.kind == Kind::base);
+      folder + "/speech_tokenizer", config.kind == Kind::base, half);
   const auto& codec = tokenizer->config().decoder;
   if (codec.groups != config.groups || codec.codebook != config.codebook) {
     throw Error(

@@ -100,7 +100,8 @@ class Model : public SpeechModel {
   Model(const std::string& folder, const LoadOptions& options)
       : network_(Network::load(folder, nn::parse_dtype(options.dtype))),
         ids_(folder, network_->config),
-        voices_(*network_, ids_) {
+        voices_(*network_, ids_),
+        loop_(std::make_shared<FrameLoop>(network_->talker, network_->config)) {
     info_.architecture = "qwen3_tts";
     info_.path = folder;
     info_.sample_rate = 24000;
@@ -130,7 +131,7 @@ class Model : public SpeechModel {
 
   std::unique_ptr<SpeechStream> synthesize(
       const SpeechRequest& request) override {
-    return std::make_unique<Stream>(*network_, ids_, check(request));
+    return std::make_unique<Stream>(*network_, ids_, loop_, check(request));
   }
 
   std::string phonemes(const SpeechRequest& /* request */) override {
@@ -262,6 +263,7 @@ class Model : public SpeechModel {
   std::unique_ptr<Network> network_;
   TextIds ids_;
   Voices voices_;
+  std::shared_ptr<FrameLoop> loop_;
   SpeechModelInfo info_;
 };
 

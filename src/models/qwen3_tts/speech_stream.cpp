@@ -17,17 +17,25 @@ int most_frames(int tokens) {
 
 } // namespace
 
-Stream::Stream(const Network& network, const TextIds& ids, Plan plan)
+Stream::Stream(
+    const Network& network,
+    const TextIds& ids,
+    std::shared_ptr<FrameLoop> loop,
+    Plan plan)
     : network_(network),
       ids_(ids),
       plan_(std::move(plan)),
-      generator_(network.talker, network.config),
+      loop_(std::move(loop)),
       chunk_frames_(plan_.low_latency ? 1 : kWholeChunk) {
   if (plan_.voice) {
     decoded_ = plan_.voice->decoded;
   }
   // Here, so that a prompt that does not fit is refused with the request.
   start_piece();
+}
+
+Stream::~Stream() {
+  stop();
 }
 
 void Stream::start_piece() {
@@ -58,21 +66,20 @@ void Stream::start_piece() {
     settings.max_frames =
         std::min(settings.max_frames, most_frames(ids_.count(text)));
   }
-  generator_.add(
+  request_ = loop_->add(
       make_prompt(network_.talker, network_.config, request), settings);
   said_.clear();
-  speaking_ = true;
 }
 
 void Stream::read_frame() {
-  auto frame = generator_.step().at(0);
+  auto frame = loop_->next(*request_);
   pending_.insert(pending_.end(), frame.codes.begin(), frame.codes.end());
   said_.insert(said_.end(), frame.codes.begin(), frame.codes.end());
   frames_ += frame.codes.empty() ? 0 : 1;
   if (frame.finish == Finish::none) {
     return;
   }
-  speaking_ = false;
+  request_.reset();
   if (frame.finish == Finish::length) {
     finish_ = FinishReason::length;
   }
@@ -148,7 +155,7 @@ std::optional<SpeechChunk> Stream::next() {
     return std::nullopt;
   }
   while (!done_ && !chunk_is_full()) {
-    if (!speaking_) {
+    if (!request_) {
       start_piece();
     }
     read_frame();
@@ -161,6 +168,10 @@ std::optional<SpeechChunk> Stream::next() {
 }
 
 void Stream::stop() {
+  if (request_) {
+    loop_->remove(*request_);
+    request_.reset();
+  }
   done_ = true;
   pending_.clear();
 }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "mlx_audio/speech.h"
-#include "models/qwen3_tts/generator.h"
+#include "models/qwen3_tts/frame_loop.h"
 #include "models/qwen3_tts/network.h"
 #include "models/qwen3_tts/pieces.h"
 #include "models/qwen3_tts/text_ids.h"
@@ -31,7 +31,15 @@ struct Plan {
 
 class Stream : public SpeechStream {
  public:
-  Stream(const Network& network, const TextIds& ids, Plan plan);
+  /// @param loop shared by all streams of the network
+  Stream(
+      const Network& network,
+      const TextIds& ids,
+      std::shared_ptr<FrameLoop> loop,
+      Plan plan);
+  ~Stream() override;
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
 
   std::optional<SpeechChunk> next() override;
   void stop() override;
@@ -46,9 +54,9 @@ class Stream : public SpeechStream {
   const Network& network_;
   const TextIds& ids_;
   Plan plan_;
-  Generator generator_;
+  std::shared_ptr<FrameLoop> loop_;
+  std::optional<int> request_; // of the piece that is being spoken
   size_t piece_ = 0;
-  bool speaking_ = false; // the piece has started
   bool done_ = false;
   FinishReason finish_ = FinishReason::stop;
 
