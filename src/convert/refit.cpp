@@ -24,8 +24,8 @@ Fit fit_codes(
   auto s = mx::astype(scales, mx::float32);
   auto b = mx::astype(biases, mx::float32);
   auto safe = mx::where(mx::equal(s, mx::array(0.0f)), mx::array(1.0f), s);
-  auto codes = mx::clip(
-      mx::round((w - b) / safe), mx::array(0.0f), mx::array(largest));
+  auto codes =
+      mx::clip(mx::round((w - b) / safe), mx::array(0.0f), mx::array(largest));
   auto error = mx::sum(mx::square(w - (codes * s + b)), -1, true);
   return {codes, scales, biases, error};
 }

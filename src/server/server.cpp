@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 
 #include "server/connection.h"
+#include "server/downloads.h"
 #include "server/log.h"
 #include "server/realtime/client_secrets.h"
 #include "server/services.h"
@@ -55,7 +56,7 @@ struct Server::State {
         access(options),
         hub(options, router, access, metrics),
         engine(with_log(options.engine, metrics)),
-        services{options, engine, metrics, voices, secrets} {
+        services{options, engine, metrics, voices, secrets, downloads} {
     allow_many_sockets();
     add_routes(router, services);
     access.accept_also([this](const Request& request, const std::string& key) {
@@ -84,6 +85,7 @@ struct Server::State {
   asio::steady_timer drain_timer{context};
   // Ends first: its callbacks hold connections, which need the context.
   Engine engine;
+  Downloads downloads; // likewise
   Services services;
   std::atomic<bool> stopping = false;
 };

@@ -13,6 +13,7 @@ namespace mlx_audio::server {
 
 class VoiceShelf;
 class ClientSecrets;
+class Downloads;
 
 struct Services {
   const ServerOptions& options;
@@ -20,6 +21,7 @@ struct Services {
   Metrics& metrics;
   VoiceShelf& voices;
   ClientSecrets& secrets;
+  Downloads& downloads;
 };
 
 /// Adds all routes.

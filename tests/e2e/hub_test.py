@@ -10,11 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 
 from hub_server import Hub, Repo, blob_hash
 from program import PROGRAM, ROOT, fails, run
+from server_program import serving
 
 REPO = "org/tiny-whisper"
 TINY = ROOT / "tests/data/qwen3_tts/checkpoints/custom_voice_q4"
@@ -368,3 +371,29 @@ def test_a_snapshot_that_python_fetched_in_part_is_completed(hub, env):
     hub.repos["org/talks"] = Repo(tiny_files())
     python("print(snapshot_download('org/talks', allow_patterns=['config.json']))", env)
     assert run("models", "voices", "org/talks", env=env).returncode == 0
+
+
+def post_json(url, body):
+    head = {"content-type": "application/json"}
+    return urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), head), timeout=60)
+
+
+def test_a_server_pulls_with_progress(hub, env):
+    with serving(env=env) as s:
+        with post_json(s.url + "/v1/models/pull", {"model": REPO}) as response:
+            assert response.headers["content-type"].startswith("text/event-stream")
+            events = [json.loads(line[6:]) for line in response.read().decode().splitlines() if line.startswith("data: ")]
+    assert events[-1] == {"type": "model.pull.done", "id": REPO}
+    progress = [e for e in events if e["type"] == "model.pull.progress"]
+    assert progress and all(e["received_bytes"] <= e["total_bytes"] for e in progress if e["total_bytes"])
+    assert NEEDED <= {str(p.relative_to(next((repo_folder(env) / "snapshots").iterdir())))
+                      for p in next((repo_folder(env) / "snapshots").iterdir()).rglob("*")}
+
+
+def test_a_server_says_what_cannot_be_pulled(hub, env):
+    with serving(env=env) as s:
+        for model, status in (("org/none", 404), ("../etc", 400), ("a" * 200, 400)):
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                post_json(s.url + "/v1/models/pull", {"model": model})
+            assert caught.value.code == status
+            assert json.loads(caught.value.read())["error"]["param"] == "model"

@@ -1,4 +1,5 @@
-// A checkpoint's vocabulary: the first byte says which kind of file the rest is.
+// A checkpoint's vocabulary: the first byte says which kind of file the rest
+// is.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

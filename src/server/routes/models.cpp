@@ -1,7 +1,13 @@
 // /v1/models: what is installed and what is loaded.
 #include "server/routes/routes.h"
 
+#include <atomic>
+#include <chrono>
+
+#include "hub/download.h"
+#include "server/downloads.h"
 #include "server/json.h"
+#include "server/sse.h"
 
 namespace mlx_audio::server {
 
@@ -70,6 +76,62 @@ std::string named_model(const Exchange& x) {
   throw ApiError(400, "which model? give 'model'", "model", "missing_field");
 }
 
+// Downloads a model and tells how far it is, as events. A client that leaves
+// ends it; what came stays for the next try.
+void pull(const ExchangePtr& x, Services& services, const std::string& id) {
+  using Clock = std::chrono::steady_clock;
+  x->notes().model = id;
+  auto left = std::make_shared<std::atomic<bool>>(false);
+  auto work = [x, left, id](std::stop_token stop) {
+    auto say = [&x](const Json& value) {
+      x->post([x, text = event(value)] {
+        if (!x->begun()) {
+          x->begin(200, kEventStream);
+        }
+        x->write(text);
+      });
+    };
+    Clock::time_point last = {};
+    hub::PullOptions options;
+    options.cancelled = [&] { return stop.stop_requested() || *left; };
+    options.progress = [&](const hub::PullProgress& progress) {
+      if (Clock::now() - last < std::chrono::milliseconds(100)) {
+        return;
+      }
+      last = Clock::now();
+      say(
+          {{"type", "model.pull.progress"},
+           {"file", progress.file},
+           {"received_bytes", progress.received_bytes},
+           {"total_bytes", progress.total_bytes}});
+    };
+    std::optional<Error> failure;
+    try {
+      hub::pull_model(id, options);
+    } catch (const Error& error) {
+      failure = error;
+    } catch (const std::exception& error) {
+      failure = Error(ErrorKind::internal, error.what());
+    }
+    if (!failure) {
+      say({{"type", "model.pull.done"}, {"id", id}});
+    }
+    x->post([x, failure] {
+      if (failure) {
+        throw ApiError(*failure, "model");
+      }
+      x->end();
+    });
+  };
+  if (!services.downloads.start(std::move(work))) {
+    throw Error(
+        ErrorKind::busy,
+        std::to_string(Downloads::most) + " downloads are running already",
+        "wait for one to end, then ask again");
+  }
+  x->on_close([left] { *left = true; });
+}
+
 } // namespace
 
 void add_model_routes(Router& router, Services& s) {
@@ -88,6 +150,11 @@ void add_model_routes(Router& router, Services& s) {
       {.method = "POST",
        .pattern = "/v1/models",
        .handler = [&s](const ExchangePtr& x) { load(x, s, named_model(*x)); },
+       .max_body = 4096});
+  router.add(
+      {.method = "POST",
+       .pattern = "/v1/models/pull",
+       .handler = [&s](const ExchangePtr& x) { pull(x, s, named_model(*x)); },
        .max_body = 4096});
   router.add(
       {.method = "DELETE",

@@ -27,7 +27,7 @@ TEST(Multipart, ReadsFieldsFilesAndLists) {
       "--XX\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nbase\r\n"
       "--XX\r\ncontent-disposition: form-data; name=\"file\"; "
       "filename=\"a \\\"b\\\".wav\"\r\nContent-Type: audio/wav\r\n\r\n"
-      "\x00\r\n--X not yet\r\n"
+      "\r\n--X not yet\r\n"
       "--XX\r\nContent-Disposition: form-data; name=\"k[]\"\r\n\r\none\r\n"
       "--XX\r\nContent-Disposition: form-data; name=k\r\n\r\ntwo\r\n"
       "--XX--\r\n";
@@ -99,7 +99,8 @@ TEST(Json, NamesTheFieldThatIsWrong) {
   EXPECT_EQ(status_of([] { parse_object("{"); }), 400);
   EXPECT_EQ(status_of([] { parse_object("[]"); }), 400);
   EXPECT_EQ(status_of([] { parse_object(std::string(100000, '[')); }), 400);
-  Json object = parse_object(R"({"a":"x","n":1e999,"b":true,"z":null})");
+  EXPECT_EQ(status_of([] { parse_object(R"({"n":1e999})"); }), 400);
+  Json object = parse_object(R"({"a":"x","b":true,"z":null})");
   Fields fields(object);
   EXPECT_EQ(fields.text("a", 5), "x");
   EXPECT_EQ(fields.text("z", 5), std::nullopt);
