@@ -112,6 +112,9 @@ def test_transcription_formats(client, wav):
     vad = {"type": "server_vad", "threshold": 0.4, "prefix_padding_ms": 200, "silence_duration_ms": 300}
     assert words(ask(chunking_strategy=vad).text) == words(TEXT)
     assert words(ask(extra_body={"keywords": ["fox", "dog"], "languages": ["en"]}).text) == words(TEXT)
+    sure = ask(include=["logprobs"])
+    assert sure.logprobs and all(t.logprob <= 0 and bytes(map(int, t.bytes)).decode() == t.token for t in sure.logprobs)
+    assert words("".join(t.token for t in sure.logprobs)) == words(TEXT) and ask().logprobs is None
     lines = client.audio.transcriptions.with_raw_response.create(
         model="whisper-tiny.en", file=("a.wav", wav), response_format="text", extra_body={"response_format": "ndjson"})
     assert json.loads(lines.text.splitlines()[0])["is_final"] is True

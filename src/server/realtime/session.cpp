@@ -1,4 +1,5 @@
 #include "server/realtime/session.h"
+#include "server/logprobs.h"
 
 #include <cmath>
 
@@ -14,22 +15,6 @@ const std::string kTranscription =
 
 Json error_json(const ApiError& error) {
   return Json::parse(error.body())["error"];
-}
-
-// Words stand for tokens: what the model can say of its certainty.
-Json logprobs(const std::vector<TranscribedWord>& words) {
-  Json out = Json::array();
-  for (const auto& word : words) {
-    Json bytes = Json::array();
-    for (char c : word.text) {
-      bytes.push_back(static_cast<unsigned char>(c));
-    }
-    out.push_back(
-        {{"token", word.text},
-         {"logprob", std::log(std::max(word.probability, 1e-10))},
-         {"bytes", bytes}});
-  }
-  return out;
 }
 
 } // namespace

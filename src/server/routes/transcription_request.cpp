@@ -278,7 +278,7 @@ TranscriptionAsk parse_transcription(
     refuse_speakers(form);
     read_result(form, ask);
   }
-  options.word_timestamps = ask.words;
+  options.word_timestamps = ask.words || ask.logprobs;
   look_at_sound(form, ask, services.options.max_audio_seconds);
   return ask;
 }

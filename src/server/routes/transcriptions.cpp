@@ -1,6 +1,7 @@
 // POST /v1/audio/transcriptions and /v1/audio/translations
 #include <cmath>
 
+#include "server/logprobs.h"
 #include "server/routes/routes.h"
 #include "server/routes/transcription_request.h"
 #include "server/sse.h"
@@ -46,6 +47,7 @@ class TranscriptAnswer {
         shape_(ask.shape),
         stream_(ask.stream),
         words_(ask.words),
+        logprobs_(ask.logprobs),
         segments_(ask.segments) {}
 
   void segment(
@@ -60,8 +62,11 @@ class TranscriptAnswer {
     if (stream_) {
       exchange_->begin(200, kEventStream);
       std::string text = said_ ? segment.text : lstrip(segment.text);
-      exchange_->write(
-          event({{"type", "transcript.text.delta"}, {"delta", text}}));
+      Json delta = {{"type", "transcript.text.delta"}, {"delta", text}};
+      if (logprobs_) {
+        delta["logprobs"] = logprobs(segment.words);
+      }
+      exchange_->write(event(delta));
     } else {
       exchange_->begin(200, "application/x-ndjson");
       exchange_->write(
@@ -90,6 +95,7 @@ class TranscriptAnswer {
       Json done = {
           {"type", "transcript.text.done"}, {"text", strip(result_.text)}};
       done["languages"] = languages();
+      add_logprobs(done);
       done["usage"] = token_usage(result_);
       exchange_->write(event(done));
       exchange_->end();
@@ -133,13 +139,26 @@ class TranscriptAnswer {
       case TranscriptShape::verbose_json:
         return {.body = verbose() + "\n"};
       default:
-        return {
-            .body = dump(
-                        {{"text", strip(result_.text)},
-                         {"languages", languages()},
-                         {"usage", duration_usage(result_)}}) +
-                "\n"};
+        return {.body = dump(json()) + "\n"};
     }
+  }
+
+  Json json() const {
+    Json root = {{"text", strip(result_.text)}, {"languages", languages()}};
+    add_logprobs(root);
+    root["usage"] = duration_usage(result_);
+    return root;
+  }
+
+  void add_logprobs(Json& root) const {
+    if (!logprobs_) {
+      return;
+    }
+    std::vector<TranscribedWord> words;
+    for (const auto& segment : result_.segments) {
+      words.insert(words.end(), segment.words.begin(), segment.words.end());
+    }
+    root["logprobs"] = logprobs(words);
   }
 
   std::string verbose() const {
@@ -162,6 +181,7 @@ class TranscriptAnswer {
   TranscriptShape shape_;
   bool stream_;
   bool words_;
+  bool logprobs_;
   bool segments_;
   bool said_ = false;
   Transcription result_;
