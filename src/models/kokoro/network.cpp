@@ -59,7 +59,8 @@ void to_original_layout(nn::Weights& weights) {
 }
 
 fs::path weights_file(const fs::path& folder) {
-  for (const char* name : {"kokoro-v1_0.safetensors", "model.safetensors"}) {
+  // Python's converter leaves a copy of its source beside what it wrote.
+  for (const char* name : {"model.safetensors", "kokoro-v1_0.safetensors"}) {
     if (fs::exists(folder / name)) {
       return folder / name;
     }
