@@ -103,6 +103,19 @@ class Live : public LiveTranscription {
         hypothesis_, [from](const auto& word) { return word.end <= from; });
   }
 
+  // Seconds up to the last sample within 40 dB of the loudest, and a tenth
+  // more.
+  static double end_of_sound(std::span<const float> sound) {
+    float peak = 0;
+    for (float x : sound) {
+      peak = std::max(peak, std::abs(x));
+    }
+    auto last = std::find_if(sound.rbegin(), sound.rend(), [peak](float x) {
+      return std::abs(x) > 0.01f * peak;
+    });
+    return static_cast<double>(sound.rend() - last) / kSampleRate + 0.1;
+  }
+
   // Words of the whole buffer after the last final one.
   std::vector<TranscribedWord> recognize() {
     auto size = std::min(samples_.size(), static_cast<size_t>(kWindowSamples));
@@ -154,9 +167,12 @@ class Live : public LiveTranscription {
         language_,
         options,
         0);
+    // The last word must not end with the silence behind it.
+    double quiet = end_of_sound(sound);
     std::vector<TranscribedWord> words;
     for (const auto& segment : split.segments) {
       for (auto word : segment.words) {
+        word.end = std::min(word.end, std::max(quiet, word.start));
         word.start += start();
         word.end += start();
         if (word.end > final_until_ + 0.05) {
