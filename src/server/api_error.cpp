@@ -66,4 +66,31 @@ std::string ApiError::body() const {
   return event() + "\n";
 }
 
+void invalid_value(const std::string& field, const std::string& what) {
+  throw ApiError(400, "'" + field + "' " + what, field, "invalid_value");
+}
+
+void missing_field(
+    const std::string& field,
+    const std::string& advice /* = "" */) {
+  throw ApiError(
+      400,
+      "'" + field + "' is missing" + advice,
+      field,
+      "missing_required_parameter");
+}
+
+void check_text(const std::string& field, std::string_view text, size_t most) {
+  if (text.size() > most) {
+    throw ApiError(
+        400,
+        "'" + field + "' is longer than " + std::to_string(most) + " bytes",
+        field,
+        "string_above_max_length");
+  }
+  if (text.find('\0') != std::string_view::npos) {
+    invalid_value(field, "must be text without zero characters");
+  }
+}
+
 } // namespace mlx_audio::server

@@ -4,6 +4,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include "mlx_audio/error.h"
 
@@ -37,5 +38,20 @@ class ApiError : public std::runtime_error {
   std::string param_;
   std::string code_;
 };
+
+/// 400: "'field' what".
+[[noreturn]] void invalid_value(
+    const std::string& field,
+    const std::string& what);
+
+/// 400: a field that must be there is not.
+/// @param advice behind the message: ": upload a recording".
+[[noreturn]] void missing_field(
+    const std::string& field,
+    const std::string& advice = "");
+
+/// Text of a request. @throws ApiError 400 if it has more than `most` bytes or
+/// a zero character.
+void check_text(const std::string& field, std::string_view text, size_t most);
 
 } // namespace mlx_audio::server

@@ -8,19 +8,11 @@ namespace {
 
 constexpr int max_depth = 32;
 
-[[noreturn]] void wrong(const char* name, const std::string& wanted) {
-  throw ApiError(
-      400,
-      std::string("'") + name + "' must be " + wanted,
-      name,
-      "invalid_value");
-}
-
-std::string range_text(double low, double high) {
-  return Json(low).dump() + " to " + Json(high).dump();
-}
-
 } // namespace
+
+std::string range(const Json& low, const Json& high) {
+  return dump(low) + " to " + dump(high);
+}
 
 std::string dump(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -80,20 +72,10 @@ std::optional<std::string> Fields::text(const char* name, size_t most) const {
     return {};
   }
   if (!value->is_string()) {
-    wrong(name, "a string");
+    invalid_value(name, "must be a string");
   }
   const auto& text = value->get_ref<const std::string&>();
-  if (text.size() > most) {
-    throw ApiError(
-        400,
-        std::string("'") + name + "' is longer than " + std::to_string(most) +
-            " bytes",
-        name,
-        "string_above_max_length");
-  }
-  if (text.find('\0') != std::string::npos) {
-    wrong(name, "text without zero characters");
-  }
+  check_text(name, text, most);
   return text;
 }
 
@@ -105,7 +87,7 @@ std::optional<double> Fields::number(const char* name, double low, double high)
   }
   if (!value->is_number() || !std::isfinite(value->get<double>()) ||
       value->get<double>() < low || value->get<double>() > high) {
-    wrong(name, "a number, " + range_text(low, high));
+    invalid_value(name, "must be a number, " + range(low, high));
   }
   return value->get<double>();
 }
@@ -121,10 +103,7 @@ Fields::integer(const char* name, int64_t low, int64_t high) const {
         value->get<uint64_t>() > static_cast<uint64_t>(INT64_MAX)) &&
       value->get<int64_t>() >= low && value->get<int64_t>() <= high;
   if (!fits) {
-    wrong(
-        name,
-        "a whole number, " + std::to_string(low) + " to " +
-            std::to_string(high));
+    invalid_value(name, "must be a whole number, " + range(low, high));
   }
   return value->get<int64_t>();
 }
@@ -135,7 +114,7 @@ std::optional<bool> Fields::boolean(const char* name) const {
     return {};
   }
   if (!value->is_boolean()) {
-    wrong(name, "true or false");
+    invalid_value(name, "must be true or false");
   }
   return value->get<bool>();
 }

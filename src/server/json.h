@@ -18,6 +18,9 @@ using Json = nlohmann::ordered_json;
 /// Text that is no UTF-8 is written with U+FFFD, never an exception.
 std::string dump(const Json& value);
 
+/// "0 to 1", for messages.
+std::string range(const Json& low, const Json& high);
+
 /// A request's body. @throws ApiError 400 for anything but an object of
 /// moderate depth.
 Json parse_object(std::string_view body);

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 
-#include "server/api_error.h"
+#include "server/json.h"
 
 namespace mlx_audio::server {
 
@@ -11,9 +12,19 @@ namespace {
 
 constexpr size_t most_parts = 256;
 constexpr size_t most_header = 8 << 10; // bytes of a part's header
+constexpr size_t most_number = 64; // bytes of its text
 
 [[noreturn]] void bad(const std::string& what) {
   throw ApiError(400, "the multipart body " + what, "", "invalid_multipart");
+}
+
+template <class T>
+std::optional<T> parse(const std::string& text) {
+  T value = 0;
+  const char* end = text.data() + text.size();
+  auto result = std::from_chars(text.data(), end, value);
+  return result.ec == std::errc() && result.ptr == end ? std::optional(value)
+                                                       : std::nullopt;
 }
 
 std::string lower(std::string_view text) {
@@ -169,19 +180,72 @@ const Part* Multipart::find(std::string_view name) const {
   return nullptr;
 }
 
-std::optional<std::string> Multipart::text(std::string_view name) const {
+std::optional<std::string> Multipart::text(
+    const std::string& name,
+    size_t most /* = most_text */) const {
   const Part* part = find(name);
   if (part == nullptr || part->data.empty()) {
     return {};
   }
-  if (part->data.find('\0') != std::string_view::npos) {
-    throw ApiError(
-        400,
-        "'" + std::string(name) + "' must be text without zero characters",
-        std::string(name),
-        "invalid_value");
-  }
+  check_text(name, part->data, most);
   return std::string(part->data);
+}
+
+std::optional<double>
+Multipart::number(const std::string& name, double low, double high) const {
+  auto value = text(name, most_number);
+  if (!value) {
+    return {};
+  }
+  auto parsed = parse<double>(*value);
+  if (!parsed || !(*parsed >= low && *parsed <= high)) {
+    invalid_value(name, "must be a number, " + range(low, high));
+  }
+  return parsed;
+}
+
+std::optional<int64_t>
+Multipart::integer(const std::string& name, int64_t low, int64_t high) const {
+  auto value = text(name, most_number);
+  if (!value) {
+    return {};
+  }
+  auto parsed = parse<int64_t>(*value);
+  if (!parsed || *parsed < low || *parsed > high) {
+    invalid_value(name, "must be a whole number, " + range(low, high));
+  }
+  return parsed;
+}
+
+std::optional<bool> Multipart::boolean(const std::string& name) const {
+  auto value = text(name, most_number);
+  if (!value || *value == "null") {
+    return {};
+  }
+  if (*value == "true" || *value == "True" || *value == "1") {
+    return true;
+  }
+  if (*value == "false" || *value == "False" || *value == "0") {
+    return false;
+  }
+  invalid_value(name, "must be true or false");
+}
+
+std::span<const uint8_t> Multipart::file(
+    const std::string& name,
+    const std::string& wanted) const {
+  const Part* part = find(name);
+  if (part == nullptr) {
+    missing_field(name, ": upload " + wanted);
+  }
+  if (!part->file_name) {
+    invalid_value(name, "must be an uploaded file, not text");
+  }
+  if (part->data.empty()) {
+    invalid_value(name, "is empty");
+  }
+  return {
+      reinterpret_cast<const uint8_t*>(part->data.data()), part->data.size()};
 }
 
 std::vector<std::string> Multipart::list(std::string_view name) const {

@@ -1,7 +1,9 @@
 // multipart/form-data (RFC 7578) of a body that is in memory.
 #pragma once
 
+#include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,8 +30,23 @@ class Multipart {
   }
   /// The first part of that name.
   const Part* find(std::string_view name) const;
-  /// A text field; empty text is absent, as from an HTML form.
-  std::optional<std::string> text(std::string_view name) const;
+
+  // Typed fields; each throws ApiError 400 that names the field. Empty text is
+  // absent, as from an HTML form.
+  static constexpr size_t most_text = 16 << 10; // bytes
+  std::optional<std::string> text(
+      const std::string& name,
+      size_t most = most_text) const;
+  std::optional<double> number(const std::string& name, double low, double high)
+      const;
+  std::optional<int64_t>
+  integer(const std::string& name, int64_t low, int64_t high) const;
+  std::optional<bool> boolean(const std::string& name) const;
+  /// The bytes of an upload that must be there.
+  /// @param wanted for the message, e.g. "a recording"
+  std::span<const uint8_t> file(
+      const std::string& name,
+      const std::string& wanted) const;
   /// All values of `name[]` and `name`.
   std::vector<std::string> list(std::string_view name) const;
 

@@ -1,9 +1,9 @@
 // POST /v1/audio/enhancements: a recording in, the same without noise out.
 #include "server/collector.h"
+#include "server/engine_work.h"
 #include "server/multipart.h"
+#include "server/recording.h"
 #include "server/routes/routes.h"
-
-#include <charconv>
 
 namespace mlx_audio::server {
 
@@ -16,25 +16,6 @@ struct EnhancementAsk {
   std::shared_ptr<const std::string> body;
   std::span<const uint8_t> sound;
 };
-
-template <class T>
-std::optional<T> number(const Multipart& form, const char* name) {
-  auto value = form.text(name);
-  if (!value) {
-    return {};
-  }
-  T parsed = 0;
-  auto end = value->data() + value->size();
-  auto result = std::from_chars(value->data(), end, parsed);
-  if (result.ec != std::errc() || result.ptr != end) {
-    throw ApiError(
-        400,
-        std::string("'") + name + "' must be a number",
-        name,
-        "invalid_value");
-  }
-  return parsed;
-}
 
 EnhancementAsk parse(Request& request, double max_seconds) {
   EnhancementAsk ask;
@@ -49,43 +30,19 @@ EnhancementAsk parse(Request& request, double max_seconds) {
   } catch (const Error& error) {
     throw ApiError(error, "response_format");
   }
-  ask.options.mix = number<float>(form, "mix").value_or(0);
-  if (!(ask.options.mix >= 0 && ask.options.mix <= 1)) {
-    throw ApiError(400, "'mix' must be 0 to 1", "mix", "invalid_value");
+  auto& options = ask.options;
+  options.mix = static_cast<float>(form.number("mix", 0, 1).value_or(0));
+  options.dither = static_cast<float>(form.number("dither", 0, 16).value_or(0));
+  options.seed = static_cast<uint64_t>(
+      form.integer("seed", 0, std::numeric_limits<int64_t>::max()).value_or(0));
+  options.sample_rate =
+      static_cast<int>(form.integer("sample_rate", 0, 192000).value_or(0));
+  if (options.sample_rate > 0 && options.sample_rate < 8000) {
+    invalid_value(
+        "sample_rate", "must be 8000 to 192000, or 0 for the input's");
   }
-  ask.options.dither = number<float>(form, "dither").value_or(0);
-  if (!(ask.options.dither >= 0 && ask.options.dither <= 16)) {
-    throw ApiError(400, "'dither' must be 0 to 16", "dither", "invalid_value");
-  }
-  ask.options.seed = number<uint64_t>(form, "seed").value_or(0);
-  if (auto rate = number<int>(form, "sample_rate")) {
-    if (*rate != 0 && (*rate < 8000 || *rate > 192000)) {
-      throw ApiError(
-          400,
-          "'sample_rate' must be 8000 to 192000, or 0 for the input's",
-          "sample_rate",
-          "invalid_value");
-    }
-    ask.options.sample_rate = *rate;
-  }
-  const Part* file = form.find("file");
-  if (file == nullptr || !file->file_name || file->data.empty()) {
-    throw ApiError(
-        400,
-        "'file' is missing: upload a recording",
-        "file",
-        "missing_required_parameter");
-  }
-  ask.sound = {
-      reinterpret_cast<const uint8_t*>(file->data.data()), file->data.size()};
-  try {
-    AudioReader reader(ask.sound, {.max_seconds = max_seconds});
-  } catch (const Error& error) {
-    if (error.kind() == ErrorKind::unsupported) {
-      throw ApiError(415, error.what(), "file", "unsupported_media_type");
-    }
-    throw ApiError(error, "file");
-  }
+  ask.sound = form.file("file", "a recording");
+  check_recording(ask.sound, max_seconds);
   return ask;
 }
 
@@ -113,7 +70,7 @@ class EnhancementAnswer {
   void finished(const Ticket& ticket) {
     exchange_->notes().compute_seconds = ticket.times().computed;
     if (!writer_) {
-      throw ApiError(400, "'file' holds no sound", "file", "invalid_value");
+      invalid_value("file", "holds no sound");
     }
     writer_->finish();
     send();
@@ -136,29 +93,21 @@ void enhance(const ExchangePtr& x, const Services& services) {
   auto ask = parse(x->request(), services.options.max_audio_seconds);
   x->notes().model = services.engine.model(ask.model).id;
   auto answer = std::make_shared<EnhancementAnswer>(x, ask.encoding);
-  auto ticket = std::make_shared<std::shared_ptr<Ticket>>();
-  *ticket = services.engine.enhance(
-      ask.model,
-      ask.body,
-      ask.sound,
-      ask.options,
-      {.chunk =
-           [x, answer](Audio&& audio) {
-             auto kept = std::make_shared<Audio>(std::move(audio));
-             x->post([answer, kept] { answer->chunk(*kept); });
-           },
-       .finished =
-           [x, answer, ticket](const Error* error) {
-             auto failure = error == nullptr ? std::optional<Error>()
-                                             : std::optional(*error);
-             x->post([answer, ticket, failure] {
-               if (failure) {
-                 throw ApiError(*failure);
-               }
-               answer->finished(**ticket);
-             });
-           }});
-  x->on_close([ticket] { (*ticket)->cancel(); });
+  auto chunk = [x, answer](Audio&& audio) {
+    auto kept = std::make_shared<Audio>(std::move(audio));
+    x->post([answer, kept] { answer->chunk(*kept); });
+  };
+  engine_work(
+      x,
+      [&](auto finished) {
+        return services.engine.enhance(
+            ask.model,
+            ask.body,
+            ask.sound,
+            ask.options,
+            {.chunk = chunk, .finished = std::move(finished)});
+      },
+      [answer](const Ticket& ticket) { answer->finished(ticket); });
 }
 
 } // namespace

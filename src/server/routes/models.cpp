@@ -6,6 +6,7 @@
 
 #include "hub/download.h"
 #include "server/downloads.h"
+#include "server/engine_work.h"
 #include "server/json.h"
 #include "server/sse.h"
 
@@ -33,18 +34,14 @@ Json describe(const ModelInfo& info) {
 void load(const ExchangePtr& x, Services& services, const std::string& id) {
   auto info = services.engine.model(id);
   x->notes().model = info.id;
-  auto ticket = services.engine.load(
-      id, [x, &engine = services.engine, id](const Error* error) {
-        auto failure =
-            error == nullptr ? std::optional<Error>() : std::optional(*error);
-        x->post([x, &engine, id, failure] {
-          if (failure) {
-            throw ApiError(*failure, "model");
-          }
-          x->respond({.body = dump(describe(engine.model(id))) + "\n"});
-        });
-      });
-  x->on_close([ticket] { ticket->cancel(); });
+  auto& engine = services.engine;
+  engine_work(
+      x,
+      [&](auto finished) { return engine.load(id, std::move(finished)); },
+      [x, &engine, id](const Ticket&) {
+        x->respond({.body = dump(describe(engine.model(id))) + "\n"});
+      },
+      "model");
 }
 
 void unload(const ExchangePtr& x, Services& services, const std::string& id) {

@@ -124,11 +124,9 @@ void respond_secret(
     if (!after->is_object() ||
         Fields(*after).text("anchor", 32).value_or("created_at") !=
             "created_at") {
-      throw ApiError(
-          400,
-          "'expires_after' must be {\"anchor\": \"created_at\", \"seconds\": N}",
+      invalid_value(
           "expires_after",
-          "invalid_value");
+          "must be {\"anchor\": \"created_at\", \"seconds\": N}");
     }
     seconds = Fields(*after).integer("seconds", 10, 7200).value_or(seconds);
   }

@@ -1,6 +1,7 @@
 // POST /v1/audio/speech
 #include "server/base64.h"
 #include "server/collector.h"
+#include "server/engine_work.h"
 #include "server/names.h"
 #include "server/routes/routes.h"
 #include "server/routes/speech_request.h"
@@ -50,14 +51,9 @@ class SpeechAnswer {
            .headers = headers()});
       return;
     }
-    if (writer_) {
-      writer_->finish();
-      send({});
-    } else {
-      open(); // nothing to say is an empty sound
-      writer_->finish();
-      send({});
-    }
+    open(); // nothing to say is an empty sound
+    writer_->finish();
+    send({});
     if (ask_.events) {
       auto output = static_cast<int64_t>(
           exchange_->notes().audio_seconds / seconds_per_token + 0.5);
@@ -131,33 +127,25 @@ void speech(const ExchangePtr& x, const Services& services) {
       : Priority::normal;
   std::string model = ask.model;
   auto answer = std::make_shared<SpeechAnswer>(x, std::move(ask));
-  auto ticket = std::make_shared<std::shared_ptr<Ticket>>();
-  *ticket = services.engine.submit(
-      {.model = model,
-       .task = ModelTask::speech,
-       .priority = priority,
-       .start =
-           [x, request, answer](LoadedModel* loaded) {
-             request->voice =
-                 model_voice(request->voice, loaded->speech->voices());
-             return speech_job(
-                 *loaded->speech, *request, [x, answer](SpeechChunk&& chunk) {
-                   auto kept = std::make_shared<SpeechChunk>(std::move(chunk));
-                   x->post([answer, kept] { answer->chunk(*kept); });
-                 });
-           },
-       .finished =
-           [x, answer, ticket](const Error* error) {
-             auto failure = error == nullptr ? std::optional<Error>()
-                                             : std::optional(*error);
-             x->post([answer, ticket, failure] {
-               if (failure) {
-                 throw ApiError(*failure);
-               }
-               answer->finished(**ticket);
-             });
-           }});
-  x->on_close([ticket] { (*ticket)->cancel(); });
+  auto start = [x, request, answer](LoadedModel* loaded) {
+    request->voice = model_voice(request->voice, loaded->speech->voices());
+    return speech_job(
+        *loaded->speech, *request, [x, answer](SpeechChunk&& chunk) {
+          auto kept = std::make_shared<SpeechChunk>(std::move(chunk));
+          x->post([answer, kept] { answer->chunk(*kept); });
+        });
+  };
+  engine_work(
+      x,
+      [&](auto finished) {
+        return services.engine.submit(
+            {.model = model,
+             .task = ModelTask::speech,
+             .priority = priority,
+             .start = start,
+             .finished = std::move(finished)});
+      },
+      [answer](const Ticket& ticket) { answer->finished(ticket); });
 }
 
 } // namespace

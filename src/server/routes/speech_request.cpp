@@ -51,11 +51,7 @@ Json form_fields(const Multipart& form) {
 template <class T>
 T required(const std::optional<T>& value, const char* name) {
   if (!value) {
-    throw ApiError(
-        400,
-        std::string("'") + name + "' is missing",
-        name,
-        "missing_required_parameter");
+    missing_field(name);
   }
   return *value;
 }
@@ -67,7 +63,7 @@ std::optional<std::string> voice_name(const Fields& fields) {
   }
   auto id = Fields(*voice).text("id", max_name);
   if (!id) {
-    throw ApiError(400, "'voice' has no 'id'", "voice", "invalid_value");
+    invalid_value("voice", "has no 'id'");
   }
   return id;
 }
@@ -114,11 +110,7 @@ void read_output(const Fields& fields, SpeechAsk& ask) {
   one_of("sample_format", parse_sample_format, ask.encoding.sample_format);
   if (auto value = fields.text("stream_format", 32)) {
     if (*value != "audio" && *value != "sse") {
-      throw ApiError(
-          400,
-          "'stream_format' must be 'audio' or 'sse'",
-          "stream_format",
-          "invalid_value");
+      invalid_value("stream_format", "must be 'audio' or 'sse'");
     }
     ask.events = *value == "sse";
   }
@@ -149,11 +141,8 @@ void read_voice(
     request.voice.clear();
   }
   if (ref_text && !request.reference) {
-    throw ApiError(
-        400,
-        "'ref_text' needs 'ref_audio', a recording in which it is said",
-        "ref_text",
-        "invalid_value");
+    invalid_value(
+        "ref_text", "needs 'ref_audio', a recording in which it is said");
   }
   if (ref_text) {
     request.reference->text = *ref_text;

@@ -1,6 +1,7 @@
 // POST /v1/audio/transcriptions and /v1/audio/translations
 #include <cmath>
 
+#include "server/engine_work.h"
 #include "server/logprobs.h"
 #include "server/routes/routes.h"
 #include "server/routes/transcription_request.h"
@@ -197,7 +198,6 @@ void transcribe(
       : ask.seconds > 0 && ask.seconds <= short_sound ? Priority::interactive
                                                       : Priority::normal;
   auto answer = std::make_shared<TranscriptAnswer>(x, ask);
-  auto ticket = std::make_shared<std::shared_ptr<Ticket>>();
   TranscriptionRequest request;
   request.bytes = ask.sound;
   request.reading.max_seconds = services.options.max_audio_seconds;
@@ -214,19 +214,18 @@ void transcribe(
     auto kept = std::make_shared<Transcription>(std::move(result));
     x->post([answer, kept] { answer->result(std::move(*kept)); });
   };
-  callbacks.finished = [x, answer, ticket](const Error* error) {
-    auto failure =
-        error == nullptr ? std::optional<Error>() : std::optional(*error);
-    x->post([answer, ticket, failure] {
-      if (failure) {
-        throw ApiError(*failure);
-      }
-      answer->finished(**ticket);
-    });
-  };
-  *ticket = services.engine.transcribe(
-      ask.model, ask.body, std::move(request), std::move(callbacks), priority);
-  x->on_close([ticket] { (*ticket)->cancel(); });
+  engine_work(
+      x,
+      [&](auto finished) {
+        callbacks.finished = std::move(finished);
+        return services.engine.transcribe(
+            ask.model,
+            ask.body,
+            std::move(request),
+            std::move(callbacks),
+            priority);
+      },
+      [answer](const Ticket& ticket) { answer->finished(ticket); });
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 // /v1/audio/voices: the model's own, and recordings that clients upload.
 #include "server/routes/routes.h"
 
+#include "server/engine_work.h"
 #include "server/json.h"
 #include "server/multipart.h"
 #include "server/names.h"
@@ -41,80 +42,51 @@ void list_voices(const ExchangePtr& x, const Services& services) {
       services.options);
   auto info = services.engine.model(model);
   auto voices = std::make_shared<Json>(Json::array());
-  auto ticket = services.engine.submit(
-      {.model = model,
-       .task = ModelTask::speech,
-       .priority = Priority::interactive,
-       .start =
-           [voices, id = info.id](LoadedModel* loaded) {
-             for (const auto& voice : loaded->speech->voices()) {
-               voices->push_back(describe(voice, id));
-             }
-             return nullptr;
-           },
-       .finished =
-           [x, voices, &services](const Error* error) {
-             auto failure = error == nullptr ? std::optional<Error>()
-                                             : std::optional(*error);
-             x->post([x, voices, &services, failure] {
-               if (failure) {
-                 throw ApiError(*failure, "model");
-               }
-               for (const auto& voice : services.voices.list()) {
-                 voices->push_back(describe(voice));
-               }
-               x->respond(
-                   {.body = dump(
-                                {{"object", "list"},
-                                 {"data", *voices},
-                                 {"voices", *voices}}) +
-                        "\n"});
-             });
-           }});
-  x->on_close([ticket] { ticket->cancel(); });
-}
-
-std::string field(const Multipart& form, const char* name, size_t most) {
-  auto value = form.text(name).value_or("");
-  if (value.size() > most) {
-    throw ApiError(
-        400,
-        std::string("'") + name + "' is too long",
-        name,
-        "string_above_max_length");
-  }
-  return value;
+  auto start = [voices, id = info.id](LoadedModel* loaded) {
+    for (const auto& voice : loaded->speech->voices()) {
+      voices->push_back(describe(voice, id));
+    }
+    return nullptr;
+  };
+  engine_work(
+      x,
+      [&](auto finished) {
+        return services.engine.submit(
+            {.model = model,
+             .task = ModelTask::speech,
+             .priority = Priority::interactive,
+             .start = start,
+             .finished = std::move(finished)});
+      },
+      [x, voices, &services](const Ticket&) {
+        for (const auto& voice : services.voices.list()) {
+          voices->push_back(describe(voice));
+        }
+        Json list = {{"object", "list"}, {"data", *voices}};
+        list["voices"] = *voices; // as mlx-audio names them
+        x->respond({.body = dump(list) + "\n"});
+      },
+      "model");
 }
 
 void upload_voice(const ExchangePtr& x, const Services& services) {
   const auto& request = x->request();
   Multipart form(request.header("content-type"), request.body);
   UploadedVoice voice;
-  voice.name = field(form, "name", 100);
+  voice.name = form.text("name", 100).value_or("");
   if (voice.name.empty()) {
-    throw ApiError(
-        400, "'name' is missing", "name", "missing_required_parameter");
+    missing_field("name");
   }
-  const Part* sample = form.find("audio_sample");
-  if (sample == nullptr || !sample->file_name || sample->data.empty()) {
-    throw ApiError(
-        400,
-        "'audio_sample' is missing: upload a recording of the voice",
-        "audio_sample",
-        "missing_required_parameter");
-  }
-  if (sample->data.size() > max_sample) {
+  auto sample = form.file("audio_sample", "a recording of the voice");
+  if (sample.size() > max_sample) {
     throw ApiError(413, "'audio_sample' is larger than 10 MiB", "audio_sample");
   }
   try {
-    voice.reference.audio = decode_audio(
-        {reinterpret_cast<const uint8_t*>(sample->data.data()),
-         sample->data.size()},
-        {.max_seconds = 60});
+    voice.reference.audio = decode_audio(sample, {.max_seconds = 60});
   } catch (const Error& error) {
     throw ApiError(error, "audio_sample");
   }
-  voice.reference.text = field(form, "ref_text", 16384);
+  voice.reference.text = form.text("ref_text").value_or("");
   voice.reference.x_vector_only = voice.reference.text.empty();
   x->respond({.body = dump(describe(services.voices.add(voice))) + "\n"});
 }
