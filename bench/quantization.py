@@ -21,6 +21,8 @@ import wave
 
 import numpy as np
 
+from word_errors import word_errors, words_of
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM = pathlib.Path(os.environ.get("MLX_AUDIO_BUILD", ROOT / "build/release")) / "bin/mlx-audio"
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "mlx-audio"
@@ -39,19 +41,6 @@ def run(*arguments):
     if done.returncode:
         sys.exit(done.stderr.decode())
     return done.stdout.decode()
-
-
-def words(text):
-    return re.sub(r"[^a-z ]", "", text.lower().replace("-", " ").replace("mister", "mr")).split()
-
-
-def word_errors(want, got):
-    row = list(range(len(got) + 1))
-    for i, a in enumerate(want, 1):
-        diagonal, row[0] = row[0], i
-        for j, b in enumerate(got, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (a != b))
-    return row[-1]
 
 
 def samples(path):
@@ -97,7 +86,7 @@ def recordings(folder, count):
         for name in sorted(n for n in members if n.endswith(".wav"))[:count]:
             path = folder / name
             path.write_bytes(tar.extractfile(members[name]).read())
-            clips.append((path, words(tar.extractfile(members[name[:-4] + ".txt"]).read().decode())))
+            clips.append((path, words_of(tar.extractfile(members[name[:-4] + ".txt"]).read().decode())))
     return clips
 
 
@@ -109,7 +98,7 @@ def seconds(path):
 def transcribe(model, paths):
     start = time.time()
     texts = [run("stt", path, "--model", model, "-l", "en", "--output", "-") for path in paths]
-    return [words(text) for text in texts], time.time() - start
+    return [words_of(text) for text in texts], time.time() - start
 
 
 def convert(model, out, *flags):
@@ -157,8 +146,8 @@ def main():
                     exact = exact or mels
                     distance = f"{np.mean([mel_distance(a, b) for a, b in zip(exact, mels)]):.3f}"
                     texts, _ = transcribe("whisper-base", paths)
-                    wrong = sum(word_errors(words(want), got) for want, got in zip(SENTENCES, texts))
-                    total = sum(len(words(s)) for s in SENTENCES)
+                    wrong = sum(word_errors(words_of(want), got) for want, got in zip(SENTENCES, texts))
+                    total = sum(len(words_of(s)) for s in SENTENCES)
                 print(f"| {model} | {name} | {size:.1f} | {error:.4f} | {distance} | {100 * wrong / total:.1f} | "
                       f"{took / length:.2f} |", flush=True)
 

@@ -28,6 +28,8 @@ import zipfile
 
 import numpy as np
 
+from word_errors import word_errors, words_of
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HOME = pathlib.Path(os.environ.get("MLX_AUDIO_HOME") or os.path.join(
     os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "mlx-audio"))
@@ -63,19 +65,6 @@ def speech(folder, seconds):
         w.setnchannels(1), w.setsampwidth(2), w.setframerate(RATE)
         w.writeframes(np.concatenate(pieces).tobytes())
     return path, words, total / RATE
-
-
-def words_of(text):
-    return re.sub(r"[^a-z ]", "", text.lower().replace("-", " ").replace("mister", "mr")).split()
-
-
-def word_error_rate(want, got):
-    row = list(range(len(got) + 1))
-    for i, w in enumerate(want, 1):
-        diagonal, row[0] = row[0], i
-        for j, g in enumerate(got, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (w != g))
-    return row[-1] / len(want)
 
 
 def ours(wav, model, beam, repeat, flags, folder):
@@ -272,7 +261,7 @@ def main():
                         side = "ours" if engine in flags else "theirs"
                         best[side] = min(best.get(side, 1e9), took)
                         print(f"{length:6.1f} {model:8} {beam:4} {engine:16} {took:7.2f} "
-                              f"{took / length:7.4f} {100 * word_error_rate(words, words_of(text)):6.2f} "
+                              f"{took / length:7.4f} {100 * word_errors(words, words_of(text)) / len(words):6.2f} "
                               f"{peak:5.0f}", flush=True)
                     if len(best) == 2:
                         print(f"       our best is {best['theirs'] / best['ours']:.2f} times as fast "

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <optional>
 
 #include "mlx/mlx.h"
@@ -21,6 +22,14 @@ inline std::optional<FloatType> float_type(mlx::core::Dtype dtype) {
     default:
       return std::nullopt;
   }
+}
+
+/// The upper half of an f32, rounded to nearest, ties to even; for finite
+/// values.
+inline uint32_t bf16_bits(float value) {
+  uint32_t bits = 0;
+  std::memcpy(&bits, &value, sizeof(bits));
+  return (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
 }
 
 } // namespace mlx_audio::kernels

@@ -2,20 +2,10 @@
 
 #include <cstring>
 
+#include "kernels/float_type.h"
 #include "kernels/parallel.h"
 
 namespace mlx_audio::kernels {
-
-namespace {
-
-// To nearest, ties to even; for finite values.
-uint32_t bf16_bits(float value) {
-  uint32_t bits = 0;
-  std::memcpy(&bits, &value, sizeof(bits));
-  return (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-}
-
-} // namespace
 
 PairedWeight::PairedWeight(const mx::array& weight)
     : out_(weight.shape(0)), in_(weight.shape(1)) {

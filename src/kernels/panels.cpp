@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "kernels/float_type.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -89,17 +90,6 @@ void Panels::set(int matrix, int panel, const float* rows) {
     std::memcpy(floats_.get() + at, rows, size * sizeof(float));
   }
 }
-
-namespace {
-
-// To nearest, ties to even; for finite values.
-uint32_t bf16_bits(float value) {
-  uint32_t bits = 0;
-  std::memcpy(&bits, &value, sizeof(bits));
-  return (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-}
-
-} // namespace
 
 void Panels::set_pairs(
     int matrix,

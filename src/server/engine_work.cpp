@@ -13,17 +13,17 @@ void engine_work(
     std::string param) {
   // The end may come before submit() returns; what it posts runs after this.
   auto ticket = std::make_shared<std::shared_ptr<Ticket>>();
-  *ticket = submit([x, ticket, done = std::move(done), param](
-                       const Error* error) {
-    auto failure =
-        error == nullptr ? std::optional<Error>() : std::optional(*error);
-    x->post([ticket, done, param, failure] {
-      if (failure) {
-        throw ApiError(*failure, param);
-      }
-      done(**ticket);
-    });
-  });
+  *ticket =
+      submit([x, ticket, done = std::move(done), param](const Error* error) {
+        auto failure =
+            error == nullptr ? std::optional<Error>() : std::optional(*error);
+        x->post([ticket, done, param, failure] {
+          if (failure) {
+            throw ApiError(*failure, param);
+          }
+          done(**ticket);
+        });
+      });
   x->on_close([ticket] { (*ticket)->cancel(); });
 }
 

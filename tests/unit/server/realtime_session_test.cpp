@@ -383,6 +383,10 @@ struct BadEvent {
   const char* words;
 };
 
+void PrintTo(const BadEvent& event, std::ostream* out) {
+  *out << event.words;
+}
+
 class RealtimeErrors : public ::testing::TestWithParam<BadEvent> {};
 
 TEST_P(RealtimeErrors, AreToldAndChangeNothing) {

@@ -1,5 +1,6 @@
 // A globe of rings in WebGL: each frame's spectrum starts at the equator and
 // travels to the poles.
+import { fitCanvas } from "./canvas";
 
 const rings = 96;
 const points = 384; // of a ring
@@ -117,13 +118,8 @@ export class Globe {
   /** Draws a frame; spectrum: levels of 0..255, low frequencies first. */
   draw(spectrum: Uint8Array, seconds: number): void {
     const { gl, canvas } = this;
-    const ratio = Math.min(2, devicePixelRatio || 1);
-    const width = Math.round(canvas.clientWidth * ratio);
-    const height = Math.round(canvas.clientHeight * ratio);
-    if (canvas.width !== width || canvas.height !== height) {
-      canvas.width = width;
-      canvas.height = height;
-    }
+    fitCanvas(canvas);
+    const { width, height } = canvas;
     // Low frequencies get most room, as in hearing.
     for (let i = 0; i < bins; ++i) {
       const at = Math.floor((i / bins) ** 1.7 * spectrum.length * 0.55);

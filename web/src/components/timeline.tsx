@@ -4,6 +4,7 @@ import type { Peaks } from "../audio/peaks";
 import { bands, type Spectrum } from "../audio/spectrum";
 import type { Transport } from "../audio/transport";
 import { clock } from "../text/transcript";
+import { fitCanvas } from "./canvas";
 import { useClock, useFrames } from "./use-clock";
 
 interface Look {
@@ -15,18 +16,6 @@ function lookOf(element: Element): Look {
   const style = getComputedStyle(element);
   const get = (name: string) => style.getPropertyValue(name).trim();
   return { accent: get("--wave"), quiet: get("--wave-rest") };
-}
-
-/** Sizes a canvas to its box in device pixels; false while it has none. */
-function fit(canvas: HTMLCanvasElement): boolean {
-  const ratio = Math.min(2, devicePixelRatio || 1);
-  const width = Math.round(canvas.clientWidth * ratio);
-  const height = Math.round(canvas.clientHeight * ratio);
-  if (canvas.width !== width || canvas.height !== height) {
-    canvas.width = width;
-    canvas.height = height;
-  }
-  return width > 0 && height > 0;
 }
 
 function drawWave(
@@ -115,7 +104,7 @@ export function Timeline({ player, peaks, spectrum, rate, label, gain = 1 }: Tim
 
   useFrames(() => {
     const target = canvas.current;
-    if (!target || !fit(target)) return;
+    if (!target || !fitCanvas(target)) return;
     const played = player.time() / length();
     const look = lookOf(target);
     const state = [
