@@ -1,6 +1,6 @@
 #include "engine/library.h"
 
-#include "engine/model_kinds.h"
+#include "engine/model_folder.h"
 #include "hub/store.h"
 #include "text/nearest.h"
 

@@ -12,7 +12,8 @@ std::unique_ptr<SpeechModel> load_speech_model(
     const LoadOptions& options /* = {} */) {
   std::string folder = hub::resolve_model(model, options.revision);
   kernels::keep_freed_memory();
-  return models::find_speech_architecture(folder).load(folder, options);
+  return models::find_architecture(folder, ModelTask::speech)
+      .load_speech(folder, options);
 }
 
 const char* to_string(FinishReason reason) {

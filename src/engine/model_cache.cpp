@@ -5,7 +5,7 @@
 #include <malloc.h>
 #include <unistd.h>
 
-#include "engine/model_kinds.h"
+#include "engine/model_folder.h"
 #include "mlx/mlx.h"
 
 namespace mlx_audio::engine {

@@ -106,7 +106,9 @@ std::string find_local_model(
   if (model.empty()) {
     return "";
   }
-  if (fs::is_directory(model)) {
+  // A folder that only happens to be called `kokoro` is not the model.
+  if (fs::exists(fs::path(model) / "config.json") ||
+      (fs::is_directory(model) && short_name(model) == nullptr)) {
     return model;
   }
   if (!is_repo_id(model)) {

@@ -7,7 +7,9 @@
 
 #include "mlx_audio/error.h"
 #include "models/kokoro/speech_model.h"
+#include "models/mossformer2_se/config.h"
 #include "models/qwen3_tts/speech_model.h"
+#include "models/whisper/load.h"
 
 namespace mlx_audio::models {
 
@@ -15,10 +17,14 @@ namespace {
 
 using Json = nlohmann::json;
 
-const SpeechArchitecture speech_architectures[] = {
-    {"kokoro", kokoro::matches, kokoro::load_speech_model},
-    {"qwen3_tts", qwen3_tts::matches, qwen3_tts::load_speech_model},
+// clang-format off
+const Architecture architectures[] = {
+    {"kokoro", ModelTask::speech, kokoro::matches, kokoro::features, kokoro::load_speech_model},
+    {"qwen3_tts", ModelTask::speech, qwen3_tts::matches, qwen3_tts::features, qwen3_tts::load_speech_model},
+    {"whisper", ModelTask::transcription, whisper::matches, whisper::features, nullptr, whisper::load_whisper},
+    {"mossformer2_se", ModelTask::enhancement, mossformer2_se::matches, mossformer2_se::features},
 };
+// clang-format on
 
 Json read_config(const std::string& folder) {
   auto path = std::filesystem::path(folder) / "config.json";
@@ -32,28 +38,47 @@ Json read_config(const std::string& folder) {
   Json config = Json::parse(file, nullptr, /* allow_exceptions */ false);
   if (!config.is_object()) {
     throw Error(
-        ErrorKind::corrupt_data, "'" + path.string() + "' is no JSON object");
+        ErrorKind::corrupt_data,
+        "'" + path.string() + "' is no JSON object",
+        "fetch the model anew");
   }
   return config;
 }
 
 } // namespace
 
-const SpeechArchitecture& find_speech_architecture(const std::string& folder) {
-  Json config = read_config(folder);
-  std::string known;
-  for (const auto& architecture : speech_architectures) {
+const Architecture* find_architecture(const Json& config) {
+  for (const auto& architecture : architectures) {
     if (architecture.matches(config)) {
-      return architecture;
+      return &architecture;
     }
-    known += (known.empty() ? "" : ", ") + std::string(architecture.name);
+  }
+  return nullptr;
+}
+
+const Architecture& find_architecture(
+    const std::string& folder,
+    ModelTask task) {
+  Json config = read_config(folder);
+  const Architecture* found = find_architecture(config);
+  if (found != nullptr && found->task == task) {
+    return *found;
+  }
+  std::string known;
+  for (const auto& architecture : architectures) {
+    if (architecture.task == task) {
+      known += (known.empty() ? "" : ", ") + std::string(architecture.name);
+    }
   }
   auto type = config.find("model_type");
+  std::string what = found != nullptr ? found->name
+      : type != config.end()          ? "model_type " + type->dump()
+                                      : "no model_type";
   throw Error(
       ErrorKind::unsupported,
-      "'" + folder + "' holds no speech model that is known here" +
-          (type != config.end() ? " (model_type " + type->dump() + ")" : ""),
-      "text-to-speech architectures: " + known);
+      "'" + folder + "' holds no " + to_string(task) +
+          " model that is known here (" + what + ")",
+      std::string(to_string(task)) + " architectures: " + known);
 }
 
 } // namespace mlx_audio::models

@@ -230,6 +230,10 @@ bool matches(const nlohmann::json& config) {
   return config.contains("plbert") && config.contains("istftnet");
 }
 
+std::vector<std::string> features(const nlohmann::json& /* config */) {
+  return {"voices", "voice_mix", "speed", "languages", "word_timestamps"};
+}
+
 std::unique_ptr<SpeechModel> load_speech_model(
     const std::string& folder,
     const LoadOptions& options) {

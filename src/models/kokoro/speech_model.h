@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -12,6 +13,9 @@ namespace mlx_audio::kokoro {
 
 /// Whether config.json is Kokoro's: it has `plbert` and `istftnet`.
 bool matches(const nlohmann::json& config);
+
+/// What requests may ask for, see ModelInfo::features.
+std::vector<std::string> features(const nlohmann::json& config);
 
 std::unique_ptr<SpeechModel> load_speech_model(
     const std::string& folder,

@@ -112,4 +112,13 @@ Config parse_config(const std::string& text, const std::string& source) {
   return c;
 }
 
+bool matches(const nlohmann::json& config) {
+  auto type = config.find("model_type");
+  return type != config.end() && *type == "mossformer2_se";
+}
+
+std::vector<std::string> features(const nlohmann::json& /* config */) {
+  return {"mix", "dither"};
+}
+
 } // namespace mlx_audio::mossformer2_se

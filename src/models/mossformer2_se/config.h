@@ -3,6 +3,9 @@
 
 #include <optional>
 #include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
 
 #include "nn/weights.h"
 
@@ -31,5 +34,11 @@ struct Config {
 /// Throws corrupt_data that names the field.
 /// @param source what errors call the text, e.g. its path.
 Config parse_config(const std::string& json, const std::string& source);
+
+/// Whether config.json is MossFormer2 SE's.
+bool matches(const nlohmann::json& config);
+
+/// What requests may ask for, see ModelInfo::features.
+std::vector<std::string> features(const nlohmann::json& config);
 
 } // namespace mlx_audio::mossformer2_se

@@ -274,6 +274,20 @@ bool matches(const nlohmann::json& config) {
   return type != config.end() && *type == "qwen3_tts";
 }
 
+std::vector<std::string> features(const nlohmann::json& config) {
+  std::vector<std::string> features = {"languages", "sampling"};
+  std::string kind = config.value("tts_model_type", "base");
+  if (kind == "base") {
+    features.emplace_back("reference");
+  } else {
+    features.emplace_back("instructions");
+  }
+  if (kind == "custom_voice") {
+    features.emplace_back("voices");
+  }
+  return features;
+}
+
 std::unique_ptr<SpeechModel> load_speech_model(
     const std::string& folder,
     const LoadOptions& options) {

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -10,7 +11,11 @@
 
 namespace mlx_audio::qwen3_tts {
 
+/// Whether config.json is Qwen3-TTS', of any kind.
 bool matches(const nlohmann::json& config);
+
+/// What requests may ask for, see ModelInfo::features.
+std::vector<std::string> features(const nlohmann::json& config);
 
 /// Heeds every field of a request but speed and phonemes, as its kind allows:
 /// base models need a reference, custom-voice models a voice, voice-design

@@ -15,6 +15,8 @@ namespace mlx_audio::whisper {
 
 namespace {
 
+constexpr int multilingual_vocabulary = 51865; // and more
+
 class Model : public TranscriptionModel {
  public:
   explicit Model(std::shared_ptr<Whisper> whisper)
@@ -80,6 +82,23 @@ PackedMode packed_mode(const std::string& name) {
 }
 
 } // namespace
+
+bool matches(const nlohmann::json& config) {
+  auto type = config.find("model_type");
+  return type != config.end() ? *type == "whisper"
+                              : config.contains("n_audio_state");
+}
+
+std::vector<std::string> features(const nlohmann::json& config) {
+  std::vector<std::string> features = {
+      "word_timestamps", "realtime", "prompt", "keywords", "vad"};
+  int vocabulary = config.value("n_vocab", config.value("vocab_size", 0));
+  if (vocabulary >= multilingual_vocabulary) {
+    features.emplace_back("languages");
+    features.emplace_back("translation");
+  }
+  return features;
+}
 
 std::unique_ptr<TranscriptionModel> load_whisper(
     const std::string& folder,

@@ -42,6 +42,16 @@ TEST_F(Store, TakesAFolderAsItIs) {
   EXPECT_EQ(resolve_model(path), path);
 }
 
+TEST_F(Store, PassesByAFolderThatOnlyHasTheName) {
+  auto before = fs::current_path();
+  fs::create_directories(folder_ / "here/kokoro");
+  fs::current_path(folder_ / "here");
+  EXPECT_EQ(resolve_model("kokoro"), folder_ / "home/models/kokoro");
+  write_file("kokoro/config.json", "{}");
+  EXPECT_EQ(resolve_model("kokoro"), "kokoro");
+  fs::current_path(before);
+}
+
 TEST_F(Store, FindsStoreAndCache) {
   EXPECT_EQ(resolve_model("kokoro"), folder_ / "home/models/kokoro");
   EXPECT_EQ(resolve_model("me/mine"), folder_ / "home/models/me/mine");
