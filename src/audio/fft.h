@@ -28,7 +28,7 @@ struct ScalarOf<Float4> {
 template <typename T>
 class RealFft {
  public:
-  using Scalar = typename ScalarOf<T>::type;
+  using Scalar = ScalarOf<T>::type;
 
   /// n >= 1.
   explicit RealFft(size_t n) : n_(n), half_(n % 2 == 0), m_(half_ ? n / 2 : n) {

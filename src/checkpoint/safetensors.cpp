@@ -11,7 +11,7 @@ namespace mlx_audio::checkpoint {
 
 namespace {
 
-using json = nlohmann::json;
+using nlohmann::json;
 
 constexpr uint64_t max_header = 100'000'000;
 

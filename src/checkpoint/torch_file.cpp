@@ -165,7 +165,8 @@ void TorchFile::walk(
       *into = value.real;
       return;
     case Kind::text:
-      if ((text_ += value.text.size()) > max_pickle) {
+      text_ += value.text.size();
+      if (text_ > max_pickle) {
         throw Error(
             ErrorKind::too_large, "'" + zip_->path() + "' holds too much text");
       }
@@ -292,7 +293,10 @@ void TorchFile::read(const TensorInfo& tensor, std::span<std::byte> out) const {
       from += static_cast<uint64_t>(index[i] * view.strides[i]) * item;
     }
     std::memcpy(out.data() + at, data.data() + from, item);
-    for (size_t i = rank; i-- > 0 && ++index[i] == tensor.shape[i];) {
+    for (size_t i = rank; i-- > 0;) {
+      if (++index[i] < tensor.shape[i]) {
+        break;
+      }
       index[i] = 0;
     }
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <condition_variable>
 #include <cstdio>
 #include <deque>
@@ -106,8 +107,8 @@ void write(const std::string& path, const std::string& text) {
 
 std::string minutes(double seconds) {
   char text[32];
-  auto whole = static_cast<int>(std::max(seconds, 0.0) + 0.5);
-  std::snprintf(text, sizeof(text), "%d:%02d", whole / 60, whole % 60);
+  auto whole = std::lround(std::max(seconds, 0.0));
+  std::snprintf(text, sizeof(text), "%ld:%02ld", whole / 60, whole % 60);
   return text;
 }
 

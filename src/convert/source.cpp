@@ -14,7 +14,6 @@ namespace mlx_audio::convert {
 namespace {
 
 namespace fs = std::filesystem;
-using checkpoint::LazyTensor;
 
 bool ends_with(const std::string& text, const std::string& suffix) {
   return text.size() >= suffix.size() &&

@@ -109,14 +109,16 @@ class Mapper {
           size_t count = q.size() / item;
           std::vector<float> values(count);
           for (size_t i = 0; i < count; ++i) {
-            int16_t value = 0;
+            float value = 0;
             if (item == 1) {
-              value = static_cast<int8_t>(q[i]);
+              value = static_cast<float>(static_cast<int8_t>(q[i]));
             } else {
-              std::memcpy(&value, q.data() + 2 * i, 2);
+              int16_t wide = 0;
+              std::memcpy(&wide, q.data() + 2 * i, 2);
+              value = wide;
             }
-            values[i] = static_cast<float>(value) /
-                scales[scales.size() == 1 ? 0 : i / (count / rows)];
+            values[i] =
+                value / scales[scales.size() == 1 ? 0 : i / (count / rows)];
           }
           Bytes bytes(count * sizeof(float));
           std::memcpy(bytes.data(), values.data(), bytes.size());

@@ -158,9 +158,9 @@ uint64_t remove_model(const std::string& model) {
     fs::path cached = repo_folder(repo_of(model));
     std::error_code ignored;
     if (fs::exists(stored / "config.json")) {
-      folder = stored;
+      folder = std::move(stored);
     } else if (fs::is_directory(cached, ignored)) {
-      folder = cached;
+      folder = std::move(cached);
     }
   }
   if (folder.empty()) {

@@ -1,4 +1,6 @@
 // POST /v1/audio/speech
+#include <cmath>
+
 #include "server/base64.h"
 #include "server/collector.h"
 #include "server/engine_work.h"
@@ -55,8 +57,8 @@ class SpeechAnswer {
     writer_->finish();
     send({});
     if (ask_.events) {
-      auto output = static_cast<int64_t>(
-          exchange_->notes().audio_seconds / seconds_per_token + 0.5);
+      int64_t output =
+          std::lround(exchange_->notes().audio_seconds / seconds_per_token);
       exchange_->write(event(
           {{"type", "speech.audio.done"},
            {"usage",
