@@ -18,4 +18,8 @@ enum class Activation {
 /// [any] -> [same], as MLX ops.
 mx::array activate(const mx::array& x, Activation activation);
 
+/// [..., 2 n] -> [..., n], f32: tanh of the first half times sigmoid of the
+/// second.
+mx::array tanh_gate(const mx::array& x);
+
 } // namespace mlx_audio::kernels

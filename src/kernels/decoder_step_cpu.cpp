@@ -362,7 +362,7 @@ struct Step {
   void place(int index, int64_t item) const {
     const DecoderStepLayer& layer = layers[index];
     int r = static_cast<int>(item / s.kv_heads);
-    auto head = static_cast<int64_t>(item % s.kv_heads);
+    int64_t head = item % s.kv_heads;
     int group = s.heads / s.kv_heads;
     for (int64_t i = 0; i < group; ++i) {
       turn(q + (item * group + i) * s.head_dim, layer.q_norm, r);

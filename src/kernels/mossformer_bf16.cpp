@@ -37,7 +37,7 @@ bool paired_attention_takes(const PairedAttention& a) {
 mx::array paired_attention(
     const mx::array& x,
     const mx::array& rotary,
-    std::shared_ptr<const PairedAttention> layer) {
+    const std::shared_ptr<const PairedAttention>& layer) {
   check(x, layer->to_hidden.linear.in(), "paired_attention");
   double t = x.shape(0);
   double e = layer->options.value_dim;
@@ -70,7 +70,7 @@ bool paired_fsmn_takes(const PairedFsmn& f) {
 
 mx::array paired_fsmn(
     const mx::array& x,
-    std::shared_ptr<const PairedFsmn> layer) {
+    const std::shared_ptr<const PairedFsmn>& layer) {
   check(x, layer->conv1.in(), "paired_fsmn");
   double flops = 2.0 * x.shape(0) *
       (size(layer->conv1) + size(layer->to_uv.linear) + size(layer->linear) +

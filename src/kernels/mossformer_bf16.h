@@ -38,7 +38,7 @@ bool paired_attention_takes(const PairedAttention& layer);
 mx::array paired_attention(
     const mx::array& x,
     const mx::array& rotary, // [time, 2 pairs]
-    std::shared_ptr<const PairedAttention> layer);
+    const std::shared_ptr<const PairedAttention>& layer);
 
 struct PairedFsmn {
   PairedWeight conv1; // [inner, channels]
@@ -63,6 +63,6 @@ bool paired_fsmn_takes(const PairedFsmn& layer);
 /// conv2.
 mx::array paired_fsmn(
     const mx::array& x,
-    std::shared_ptr<const PairedFsmn> layer);
+    const std::shared_ptr<const PairedFsmn>& layer);
 
 } // namespace mlx_audio::kernels

@@ -5,9 +5,64 @@
 #include <vector>
 
 #include "kernels/cpu_op.h"
+#include "kernels/global_norm_cpu.h"
 #include "kernels/instance_norm_cpu.h"
 
 namespace mlx_audio::kernels {
+
+namespace {
+
+mx::array as_f32(const mx::array& a) {
+  return mx::astype(a, mx::float32);
+}
+
+// The skip and its slope are both given or both missing.
+mx::array global_norm(
+    const mx::array& x,
+    const GlobalNorm& norm,
+    const std::optional<mx::array>& skip,
+    const std::optional<mx::array>& slope) {
+  if (!use_cpu_kernels() || x.size() == 0) {
+    auto centred = x - mx::mean(x);
+    auto variance = mx::mean(mx::square(centred));
+    auto y = centred * mx::rsqrt(variance + mx::array(norm.eps)) * norm.weight +
+        norm.bias;
+    if (!skip) {
+      return y;
+    }
+    y = y + *skip;
+    auto zero = mx::array(0.0f);
+    return mx::maximum(y, zero) + *slope * mx::minimum(y, zero);
+  }
+  std::vector<mx::array> inputs = {x, norm.weight, norm.bias};
+  if (skip) {
+    inputs.push_back(*skip);
+    inputs.push_back(*slope);
+  }
+  return cpu_op(
+      "global_norm",
+      inputs,
+      x.shape(),
+      mx::float32,
+      [eps = norm.eps](
+          const std::vector<mx::array>& in, std::vector<mx::array>& out) {
+        bool skips = in.size() > 3;
+        int64_t dim = in[0].shape(-1);
+        global_norm_cpu(
+            in[0].data<float>(),
+            in[1].data<float>(),
+            in[2].data<float>(),
+            eps,
+            skips ? in[3].data<float>() : nullptr,
+            skips ? *in[4].data<float>() : 0.0f,
+            static_cast<int64_t>(in[0].size()) / dim,
+            dim,
+            out[0].data<float>());
+      },
+      {0, 16.0 * static_cast<double>(x.size())});
+}
+
+} // namespace
 
 mx::array layer_norm(
     const mx::array& x,
@@ -17,15 +72,24 @@ mx::array layer_norm(
   return mx::fast::layer_norm(x, weight, bias, eps);
 }
 
+mx::array global_norm(const mx::array& x, const GlobalNorm& norm) {
+  return global_norm(x, norm, std::nullopt, std::nullopt);
+}
+
+mx::array global_norm(
+    const mx::array& x,
+    const GlobalNorm& norm,
+    const mx::array& skip,
+    const mx::array& slope) {
+  return global_norm(
+      x, norm, std::optional<mx::array>(skip), std::optional<mx::array>(slope));
+}
+
 mx::array rms_norm(const mx::array& x, const mx::array& weight, float eps) {
   return mx::fast::rms_norm(x, weight, eps);
 }
 
 namespace {
-
-mx::array as_f32(const mx::array& a) {
-  return mx::astype(a, mx::float32);
-}
 
 mx::array channel_function(
     const char* name,

@@ -17,6 +17,21 @@ mx::array layer_norm(
     const std::optional<mx::array>& bias,
     float eps);
 
+/// Global layer norm (Luo & Mesgarani 2019): x [time, dim] normalized over time
+/// and channels together, times weight plus bias ([dim]). With a skip,
+/// prelu(that + skip); x, skip [time, dim] and slope [1] are f32.
+struct GlobalNorm {
+  mx::array weight;
+  mx::array bias;
+  float eps = 1e-8f;
+};
+mx::array global_norm(const mx::array& x, const GlobalNorm& norm);
+mx::array global_norm(
+    const mx::array& x,
+    const GlobalNorm& norm,
+    const mx::array& skip,
+    const mx::array& slope);
+
 /// x [..., dim] / rms(x) * weight.
 mx::array rms_norm(const mx::array& x, const mx::array& weight, float eps);
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <new>
 
 #ifdef __linux__
 #include <sys/mman.h>
@@ -21,6 +22,9 @@ class Scratch {
     if (size > size_) {
       data_.reset();
       data_ = hwy::AllocateAligned<float>(size);
+      if (data_ == nullptr) {
+        throw std::bad_alloc();
+      }
       size_ = size;
       prefer_huge_pages();
     }

@@ -13,7 +13,7 @@ bool Downloads::start(std::function<void(std::stop_token)> work) {
   Download& download = running_.emplace_back();
   download.thread = std::jthread(
       [this, &download, work = std::move(work)](std::stop_token stop) {
-        work(stop);
+        work(std::move(stop));
         std::lock_guard ending(mutex_);
         download.done = true;
       });

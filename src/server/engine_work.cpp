@@ -10,7 +10,7 @@ void engine_work(
     const std::function<std::shared_ptr<Ticket>(
         std::function<void(const Error*)> finished)>& submit,
     std::function<void(const Ticket& ticket)> done,
-    std::string param) {
+    const std::string& param /* = "" */) {
   // The end may come before submit() returns; what it posts runs after this.
   auto ticket = std::make_shared<std::shared_ptr<Ticket>>();
   *ticket =

@@ -18,6 +18,6 @@ void engine_work(
     const std::function<std::shared_ptr<Ticket>(
         std::function<void(const Error*)> finished)>& submit,
     std::function<void(const Ticket& ticket)> done,
-    std::string param = "");
+    const std::string& param = "");
 
 } // namespace mlx_audio::server

@@ -173,7 +173,7 @@ void add_network(Blocks& blocks, const std::string& model) {
   std::string tagger = read_file(model + "/tagger/model");
   Msgpack head = Msgpack::parse(tagger);
   for (const Msgpack& param : head.at("params").items) {
-    if (param.entries.empty()) {
+    if (param.keys.empty()) {
       continue;
     }
     std::string_view w = param.at("W").float_data(labels.size() * width);
@@ -220,16 +220,18 @@ void compile_tagger(const std::string& model, const std::string& output) {
   blocks["infix"] = to_pcre(tokenizer.at("infix_finditer").text);
   blocks["url"] = to_pcre(tokenizer.at("url_match").text);
   std::map<std::string, std::string> rules;
-  for (const auto& [word, parts] : tokenizer.at("exceptions").entries) {
-    std::string& record = rules[std::string(word.text)];
-    for (const Msgpack& part : parts.items) {
+  const Msgpack& exceptions = tokenizer.at("exceptions");
+  for (size_t i = 0; i < exceptions.keys.size(); ++i) {
+    std::string& record = rules[std::string(exceptions.keys[i].text)];
+    for (const Msgpack& part : exceptions.items[i].items) {
       std::string orth;
       std::string norm;
-      for (const auto& [key, value] : part.entries) {
-        if (key.integer == orth_key) {
-          orth = value.text;
-        } else if (key.integer == norm_key) {
-          norm = value.text;
+      for (size_t j = 0; j < part.keys.size(); ++j) {
+        uint64_t key = part.keys[j].integer;
+        if (key == orth_key) {
+          orth = part.items[j].text;
+        } else if (key == norm_key) {
+          norm = part.items[j].text;
         }
       }
       record += sized(orth) + sized(norm);
@@ -239,13 +241,13 @@ void compile_tagger(const std::string& model, const std::string& output) {
   std::string lookups = read_file(model + "/vocab/lookups.bin");
   std::map<std::string, std::string> norms;
   Msgpack tables = Msgpack::parse(lookups);
-  for (const auto& [id, norm] : tables.at("lexeme_norm").entries) {
+  const Msgpack& lexemes = tables.at("lexeme_norm");
+  for (size_t i = 0; i < lexemes.keys.size(); ++i) {
     std::string key(8, '\0');
-    for (int i = 0; i < 8; ++i) {
-      key[static_cast<size_t>(i)] =
-          static_cast<char>(id.integer >> (56 - 8 * i));
+    for (size_t byte = 0; byte < key.size(); ++byte) {
+      key[byte] = static_cast<char>(lexemes.keys[i].integer >> (56 - 8 * byte));
     }
-    norms[key] = norm.text;
+    norms[key] = lexemes.items[i].text;
   }
   StringTable::add(blocks, "norms", norms);
   // The tokenizer itself says which exceptions its patterns tear apart.

@@ -135,8 +135,8 @@ class Reader {
     Msgpack v;
     v.kind = Msgpack::Kind::map;
     for (uint64_t i = 0; i < n; ++i) {
-      Msgpack key = value(depth + 1);
-      v.entries.emplace_back(std::move(key), value(depth + 1));
+      v.keys.push_back(value(depth + 1));
+      v.items.push_back(value(depth + 1));
     }
     return v;
   }
@@ -151,9 +151,9 @@ Msgpack Msgpack::parse(std::string_view bytes) {
 }
 
 const Msgpack& Msgpack::at(std::string_view key) const {
-  for (const auto& [name, value] : entries) {
-    if (name.kind == Kind::text && name.text == key) {
-      return value;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (keys[i].kind == Kind::text && keys[i].text == key) {
+      return items[i];
     }
   }
   damaged("no key '" + std::string(key) + "'");

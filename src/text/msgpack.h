@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace mlx_audio::text {
@@ -17,7 +16,7 @@ struct Msgpack {
   double real = 0;
   std::string_view text; ///< strings and byte strings, inside the input
   std::vector<Msgpack> items;
-  std::vector<std::pair<Msgpack, Msgpack>> entries;
+  std::vector<Msgpack> keys; ///< of a map's items
 
   /// @throws Error corrupt_data
   static Msgpack parse(std::string_view bytes);

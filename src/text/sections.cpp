@@ -175,7 +175,7 @@ std::pair<std::string_view, std::string_view> StringTable::entry(
   std::string_view record = blob_.substr(index_[i], index_[i + 1] - index_[i]);
   size_t length = static_cast<unsigned char>(record[0]);
   if (length + 1 > record.size()) {
-    return {record.substr(1), std::string_view("", 0)};
+    return {record.substr(1), std::string_view()};
   }
   return {record.substr(1, length), record.substr(1 + length)};
 }

@@ -365,7 +365,8 @@ void ChunkStream::push(PhonemeToken token, Border border) {
   size_t size = count_code_points(token.phonemes);
   size_t most = std::max<size_t>(options_.max_phonemes, 2) - 1;
   if (size <= most) {
-    items_.push_back({std::move(token), size + token.space_after, border});
+    size += token.space_after ? 1 : 0;
+    items_.push_back({std::move(token), size, border});
     return;
   }
   std::u32string all = to_u32(token.phonemes);

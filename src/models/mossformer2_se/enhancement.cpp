@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "kernels/cpu_op.h"
 #include "mlx_audio/error.h"
 #include "models/mossformer2_se/model.h"
 #include "models/mossformer2_se/segmenter.h"
@@ -176,6 +177,7 @@ struct EnhancementSession::State {
 Enhancer Enhancer::load(
     const std::string& folder,
     const EnhancerOptions& options /* = {} */) {
+  kernels::keep_freed_memory();
   Enhancer enhancer;
   enhancer.state_ =
       std::make_shared<const State>(State{Model::load(folder, options.dtype)});

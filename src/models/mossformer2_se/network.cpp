@@ -397,14 +397,9 @@ mx::array MaskNet::operator()(const mx::array& features, Taps* taps) const {
     }
   };
   prepare_tables(features.shape(0));
-  // Global layer norm: over time and channels together.
-  auto mean = mx::mean(features);
-  auto centred = features - mean;
-  auto variance = mx::mean(mx::square(centred));
-  auto x =
-      centred * mx::rsqrt(variance + mx::array(kGlobalNormEps)) * norm_weight_ +
-      norm_bias_;
-  x = encoder_(x);
+  auto x = encoder_(
+      kernels::global_norm(
+          features, {norm_weight_, norm_bias_, kGlobalNormEps}));
   tap("encoder", x);
   x = x + positions_;
   auto skip = x;
@@ -415,17 +410,9 @@ mx::array MaskNet::operator()(const mx::array& features, Taps* taps) const {
     tap("block" + std::to_string(i), x);
   }
   x = kernels::layer_norm(x, final_weight_, final_bias_, kFinalNormEps);
-  mean = mx::mean(x);
-  centred = x - mean;
-  variance = mx::mean(mx::square(centred));
-  x = centred * mx::rsqrt(variance + mx::array(kGlobalNormEps)) *
-          group_weight_ +
-      group_bias_ + skip;
-  auto zero = mx::array(0.0f);
-  x = mx::maximum(x, zero) + slope_ * mx::minimum(x, zero);
-  auto both = mx::split(output_(x), 2, -1);
-  auto mask =
-      mx::maximum(decoder_(mx::tanh(both[0]) * mx::sigmoid(both[1])), zero);
+  x = kernels::global_norm(
+      x, {group_weight_, group_bias_, kGlobalNormEps}, skip, slope_);
+  auto mask = decoder_(kernels::tanh_gate(output_(x)), nn::Activation::relu);
   tap("mask", mask);
   return mask;
 }

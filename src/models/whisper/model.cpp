@@ -149,7 +149,8 @@ mx::array sinusoids(int length, int channels) {
 }
 
 float attention_scale(int width, int heads) {
-  return 1.0f / std::sqrt(static_cast<float>(width / heads));
+  int head = width / heads;
+  return 1.0f / std::sqrt(static_cast<float>(head));
 }
 
 } // namespace

@@ -305,7 +305,7 @@ PackedType packed_convolution_type(
 }
 
 mx::array packed_encode(
-    std::shared_ptr<const PackedEncoder> encoder,
+    const std::shared_ptr<const PackedEncoder>& encoder,
     const mx::array& mel) {
   const auto& e = *encoder;
   int batch = mel.shape(0);
@@ -338,7 +338,7 @@ mx::array packed_encode(
 }
 
 std::vector<mx::array> packed_remember(
-    std::shared_ptr<const PackedDecoder> decoder,
+    const std::shared_ptr<const PackedDecoder>& decoder,
     const mx::array& audio) {
   int batch = audio.shape(0);
   int length = audio.shape(1);
@@ -387,8 +387,8 @@ std::vector<mx::array> packed_remember(
 }
 
 mx::array packed_decode(
-    std::shared_ptr<const PackedDecoder> decoder,
-    std::shared_ptr<PackedCache> cache,
+    const std::shared_ptr<const PackedDecoder>& decoder,
+    const std::shared_ptr<PackedCache>& cache,
     const mx::array& x,
     const std::vector<mx::array>& memory,
     int length,
@@ -462,7 +462,7 @@ mx::array packed_decode(
 }
 
 mx::array packed_logits(
-    std::shared_ptr<const PackedDecoder> decoder,
+    const std::shared_ptr<const PackedDecoder>& decoder,
     const mx::array& hidden) {
   auto shape = hidden.shape();
   auto m = static_cast<int64_t>(hidden.size()) / shape.back();

@@ -96,21 +96,21 @@ kernels::PackedType packed_convolution_type(
 
 /// mel [batch, 2 context, n_mels] f32 -> [batch, context, width].
 mx::array packed_encode(
-    std::shared_ptr<const PackedEncoder> encoder,
+    const std::shared_ptr<const PackedEncoder>& encoder,
     const mx::array& mel);
 
 /// audio [batch, context, width] -> keys, values of each layer, uint32
 /// [batch, heads x words of a head].
 std::vector<mx::array> packed_remember(
-    std::shared_ptr<const PackedDecoder> decoder,
+    const std::shared_ptr<const PackedDecoder>& decoder,
     const mx::array& audio);
 
 /// x [rows, steps, width] -> hidden states of the same shape; the cache grows
 /// by `steps`. `memory` is packed_remember()'s of audio of `length` frames, of
 /// which windows[i] is read by the i-th group of rows.
 mx::array packed_decode(
-    std::shared_ptr<const PackedDecoder> decoder,
-    std::shared_ptr<PackedCache> cache,
+    const std::shared_ptr<const PackedDecoder>& decoder,
+    const std::shared_ptr<PackedCache>& cache,
     const mx::array& x,
     const std::vector<mx::array>& memory,
     int length,
@@ -118,7 +118,7 @@ mx::array packed_decode(
 
 /// hidden [.., width] -> [.., vocabulary]
 mx::array packed_logits(
-    std::shared_ptr<const PackedDecoder> decoder,
+    const std::shared_ptr<const PackedDecoder>& decoder,
     const mx::array& hidden);
 
 } // namespace mlx_audio::whisper

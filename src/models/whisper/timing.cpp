@@ -266,7 +266,7 @@ void merge_punctuations(
   }
   size_t following = words.size() - 1;
   for (size_t i = words.size() - 1; i-- > 0;) {
-    if (words[i].word.starts_with(" ") &&
+    if (words[i].word.starts_with(' ') &&
         contains(prepended, strip(words[i].word))) {
       join(words[following], words[i], true);
     } else {
@@ -275,7 +275,7 @@ void merge_punctuations(
   }
   size_t previous = 0;
   for (size_t i = 1; i < words.size(); ++i) {
-    if (!words[previous].word.ends_with(" ") &&
+    if (!words[previous].word.ends_with(' ') &&
         contains(appended, words[i].word)) {
       join(words[previous], words[i], false);
     } else {

@@ -200,7 +200,7 @@ std::vector<WhisperTokenizer::Word> WhisperTokenizer::split_characters(
     }
   }
   if (!current.empty()) {
-    bytes += "a"; // shows the unfinished rest as U+FFFD
+    bytes += 'a'; // shows the unfinished rest as U+FFFD
     auto shown = text::valid_utf8(bytes);
     shown.pop_back();
     words.push_back({shown, current});
@@ -222,7 +222,7 @@ std::vector<WhisperTokenizer::Word> WhisperTokenizer::split_words(
   std::vector<Word> words;
   for (auto& piece : pieces) {
     bool special = piece.tokens[0] >= eot;
-    if (words.empty() || special || piece.text.starts_with(" ") ||
+    if (words.empty() || special || piece.text.starts_with(' ') ||
         punctuation.find(strip(piece.text)) != std::string_view::npos) {
       words.push_back(std::move(piece));
     } else {

@@ -155,7 +155,7 @@ void Transcriber::make_ranges(bool scanned) {
   }
   bool batched = options_.batch_size > 1;
   if (!options_.vad && !batched) {
-    ranges_ = clips;
+    ranges_ = std::move(clips);
   } else {
     auto pause = static_cast<int64_t>(batched ? 30 : 2) * kSampleRate;
     auto longest =

@@ -21,7 +21,7 @@ void check_range(const char* name, double value, double low, double high) {
     auto number = [](double x) {
       auto text = std::to_string(x);
       text.erase(text.find_last_not_of('0') + 1);
-      return text.ends_with(".") ? text.substr(0, text.size() - 1) : text;
+      return text.ends_with('.') ? text.substr(0, text.size() - 1) : text;
     };
     refuse(
         std::string(name) + " is " + number(value) + ", not " + number(low) +
@@ -113,11 +113,8 @@ void check_options(
   if (options.length_penalty) {
     check_range("length_penalty", *options.length_penalty, 0, 1);
   }
-  check_range(
-      "max_tokens",
-      options.max_tokens,
-      0,
-      whisper.model.config().n_text_ctx / 2);
+  int half = whisper.model.config().n_text_ctx / 2;
+  check_range("max_tokens", options.max_tokens, 0, half);
   check_range("batch_size", options.batch_size, 1, 64);
   double before = 0;
   for (double time : options.clip_timestamps) {

@@ -1,8 +1,9 @@
-// LSTM, adaptive instance norm, snake and leaky ReLU: the CPU kernels against
+// LSTM, norms, gate, snake and leaky ReLU: the CPU kernels against
 // the compositions of MLX ops. Tolerances: sine and tanh are within 3e-7; norms
 // divide by a standard deviation of f32 sums.
 #include <gtest/gtest.h>
 
+#include "kernels/activation.h"
 #include "kernels/cpu_op.h"
 #include "kernels/lstm.h"
 #include "kernels/norm.h"
@@ -114,6 +115,28 @@ TEST(LeakyRelu, EqualsMlx) {
   auto x = random({3, 19}, 7);
   auto run = [&] { return leaky_relu(x, 0.1f); };
   EXPECT_EQ(difference(run(), with_mlx_ops(run)), 0.0f);
+}
+
+TEST(GlobalNorm, EqualsMlx) {
+  const int dim = 180;
+  for (int time : {1, 33, 500}) {
+    auto x = random({time, dim}, time, 3) - mx::array(1.0f);
+    GlobalNorm norm{random({dim}, 1), random({dim}, 2), 1e-8f};
+    auto skip = random({time, dim}, 3);
+    auto slope = mx::array({0.25f});
+    auto both = [&] {
+      return mx::stack(
+          {global_norm(x, norm), global_norm(x, norm, skip, slope)});
+    };
+    // MLX sums up to 9e4 values in f32, the kernel in f64.
+    EXPECT_LT(difference(both(), with_mlx_ops(both)), 6e-5f) << time;
+  }
+}
+
+TEST(TanhGate, EqualsMlx) {
+  auto x = random({37, 2 * 51}, 1, 5);
+  auto gate = [&] { return tanh_gate(x); };
+  EXPECT_LT(difference(gate(), with_mlx_ops(gate)), 1e-6f);
 }
 
 } // namespace
