@@ -8,7 +8,7 @@ export default defineConfig({
       {
         test: {
           name: "e2e",
-          include: ["tests/e2e/page.test.ts"],
+          include: ["tests/e2e/openai.test.ts", "tests/e2e/page.test.ts"],
           testTimeout: 150_000,
           hookTimeout: 90_000,
         },

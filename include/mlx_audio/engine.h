@@ -149,8 +149,12 @@ struct EngineOptions {
   /// Models outside the store, by id.
   std::vector<std::pair<std::string, std::string>> folders = {};
   LoadOptions load = {};
-  /// Called before each load and unload, for logs.
-  std::function<void(const std::string& event, const ModelInfo&)> on_model = {};
+  /// For logs: "load", "loaded", "load_failed" with what went wrong, "unload".
+  std::function<void(
+      const std::string& event,
+      const ModelInfo&,
+      const std::string& error)>
+      on_model = {};
 };
 
 struct EngineStats {

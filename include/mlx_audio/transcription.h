@@ -46,6 +46,8 @@ struct TranscriptionOptions {
   /// Code or English name ("fr", "French"); empty: detected from the first 30
   /// seconds. A model of one language takes only that.
   std::string language = {};
+  /// What detection chooses among; empty: all that the model knows.
+  std::vector<std::string> languages = {};
   TranscriptionTask task = TranscriptionTask::transcribe;
 
   /// Tried in turn while a window's text fails the two thresholds below. Above

@@ -119,6 +119,9 @@ void add_stt_command(CLI::App& app) {
   c->add_option("-m,--model", job.model, "Folder, short name or repository")
       ->capture_default_str();
   c->add_option("-l,--language", o.language, "Code or name; auto detects it");
+  c->add_option(
+       "--languages", o.languages, "What detection chooses among: en,fr,...")
+      ->delimiter(',');
   c->add_option("--task", flags->task, "What to write")
       ->check(CLI::IsMember({"transcribe", "translate"}))
       ->capture_default_str();

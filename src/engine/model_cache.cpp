@@ -1,6 +1,7 @@
 #include "engine/model_cache.h"
 
 #include <cstdio>
+#include <new>
 
 #include <malloc.h>
 #include <unistd.h>
@@ -21,6 +22,30 @@ void give_memory_back() {
 #ifdef __GLIBC__
   malloc_trim(0);
 #endif
+}
+
+// For requests: they may know the model's name, not where it lies.
+Error load_error(const ModelInfo& info, const std::exception& error) {
+  std::string text = error.what();
+  for (size_t at = text.find(info.path); at != std::string::npos;
+       at = text.find(info.path)) {
+    text.replace(at, info.path.size(), info.id);
+  }
+  ErrorKind kind = ErrorKind::internal;
+  std::string hint;
+  if (const auto* ours = dynamic_cast<const Error*>(&error)) {
+    hint = ours->hint();
+    if (ours->kind() == ErrorKind::out_of_memory ||
+        ours->kind() == ErrorKind::unavailable ||
+        ours->kind() == ErrorKind::not_found) {
+      kind = ours->kind();
+    }
+  } else if (
+      dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
+      text.find("allocate") != std::string::npos) { // as MLX says it
+    kind = ErrorKind::out_of_memory;
+  }
+  return {kind, "model '" + info.id + "' cannot be loaded: " + text, hint};
 }
 
 } // namespace
@@ -63,21 +88,18 @@ std::shared_ptr<LoadedModel> ModelCache::get(
         "raise --memory-limit, or unload a model");
   }
   if (options_.on_model) {
-    options_.on_model("load", info);
+    options_.on_model("load", info, "");
   }
   uint64_t before = resident_bytes();
   std::shared_ptr<LoadedModel> model;
   try {
     model = load_model(info, options_.load);
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
     give_memory_back();
-    ErrorKind kind = error.kind();
-    bool ours = kind == ErrorKind::out_of_memory ||
-        kind == ErrorKind::unavailable || kind == ErrorKind::not_found;
-    throw Error(
-        ours ? kind : ErrorKind::internal,
-        "model '" + info.id + "' cannot be loaded: " + error.what(),
-        error.hint());
+    if (options_.on_model) {
+      options_.on_model("load_failed", info, error.what());
+    }
+    throw load_error(info, error);
   }
   uint64_t after = resident_bytes();
   uint64_t bytes =
@@ -90,7 +112,7 @@ std::shared_ptr<LoadedModel> ModelCache::get(
     ModelInfo loaded = info;
     loaded.loaded = true;
     loaded.memory_bytes = bytes;
-    options_.on_model("loaded", loaded);
+    options_.on_model("loaded", loaded, "");
   }
   return model;
 }
@@ -121,7 +143,7 @@ void ModelCache::remove(std::map<std::string, Entry>::iterator entry) {
   give_memory_back();
   publish();
   if (options_.on_model) {
-    options_.on_model("unload", info);
+    options_.on_model("unload", info, "");
   }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/aligned.h"
 #include "kernels/cpu_op.h"
 #include "kernels/packed_avx512.h"
 #include "kernels/parallel.h"
@@ -198,8 +199,8 @@ PackedLinear::PackedLinear(PackedType type, const LinearWeight& weight)
   int64_t words = words_of(type, in_);
   panel_bytes_ =
       static_cast<size_t>(words * kPanel) * (type == PackedType::f16 ? 2 : 4);
-  data_ = hwy::AllocateAligned<uint8_t>(
-      static_cast<size_t>(panels()) * panel_bytes_);
+  data_ =
+      allocate_aligned<uint8_t>(static_cast<size_t>(panels()) * panel_bytes_);
   if (type == PackedType::int8) {
     scales_.resize(static_cast<size_t>(panels()) * kPanel);
   }

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "kernels/aligned.h"
 #include "kernels/float_type.h"
 #include "kernels/parallel.h"
 
@@ -14,7 +15,7 @@ PairedWeight::PairedWeight(const mx::array& weight)
   const auto* from = w.data<float>();
   int64_t panels = (out_ + kPairedColumns - 1) / kPairedColumns;
   auto count = static_cast<size_t>(panels * depth() * kPairedColumns);
-  auto data = hwy::AllocateAligned<uint32_t>(count);
+  auto data = allocate_aligned<uint32_t>(count);
   std::memset(data.get(), 0, count * sizeof(uint32_t));
   parallel_for(panels, 1, [&](int64_t p) {
     uint32_t* to = data.get() + p * depth() * kPairedColumns;

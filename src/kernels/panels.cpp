@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "kernels/aligned.h"
 #include "kernels/float_type.h"
 #include "kernels/simd.h"
 
@@ -70,13 +71,13 @@ Panels::Panels(int count, int depth, int out, PanelType type)
   size_t size = count * matrix_stride();
   switch (type) {
     case PanelType::f32:
-      floats_ = hwy::AllocateAligned<float>(size);
+      floats_ = allocate_aligned<float>(size);
       break;
     case PanelType::f16:
-      halves_ = hwy::AllocateAligned<uint16_t>(size);
+      halves_ = allocate_aligned<uint16_t>(size);
       break;
     case PanelType::bf16_pairs:
-      pairs_ = hwy::AllocateAligned<uint32_t>(size);
+      pairs_ = allocate_aligned<uint32_t>(size);
       break;
   }
 }

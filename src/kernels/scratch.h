@@ -3,13 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <new>
 
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
 
-#include <hwy/aligned_allocator.h>
+#include "kernels/aligned.h"
 
 namespace mlx_audio::kernels {
 
@@ -21,10 +20,7 @@ class Scratch {
     auto size = static_cast<size_t>(count);
     if (size > size_) {
       data_.reset();
-      data_ = hwy::AllocateAligned<float>(size);
-      if (data_ == nullptr) {
-        throw std::bad_alloc();
-      }
+      data_ = allocate_aligned<float>(size);
       size_ = size;
       prefer_huge_pages();
     }

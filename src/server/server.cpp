@@ -35,15 +35,23 @@ void allow_many_sockets() {
 
 EngineOptions with_log(EngineOptions options, Metrics& metrics) {
   options.on_model = [&metrics](
-                         const std::string& event, const ModelInfo& info) {
+                         const std::string& event,
+                         const ModelInfo& info,
+                         const std::string& error) {
     if (event == "loaded") {
       metrics.count("mlx_audio_model_loads_total", {{"model", info.id}});
     }
-    log(LogLevel::info,
+    Json line = {
+        {"model", info.id},
+        {"architecture", info.architecture},
+        {"memory_bytes", info.memory_bytes}};
+    if (!error.empty()) {
+      line["folder"] = info.path;
+      line["error"] = error;
+    }
+    log(error.empty() ? LogLevel::info : LogLevel::error,
         "model_" + event,
-        {{"model", info.id},
-         {"architecture", info.architecture},
-         {"memory_bytes", info.memory_bytes}});
+        line);
   };
   return options;
 }

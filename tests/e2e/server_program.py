@@ -50,7 +50,7 @@ def serving(*arguments, env=None, program=PROGRAM, command=("serve",)):
         yield server
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) in (0, -signal.SIGKILL), "".join(log)
+        assert process.wait(timeout=60) in (0, 128 + signal.SIGTERM, -signal.SIGKILL), "".join(log)
         assert not any(" defect " in line for line in log), "".join(log)
     finally:
         if process.poll() is None:

@@ -4,10 +4,12 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <set>
 
 #include <zlib.h>
 
 #include "mlx_audio/error.h"
+#include "models/whisper/languages.h"
 #include "models/whisper/logit_rules.h"
 
 namespace mlx_audio::whisper {
@@ -454,7 +456,8 @@ std::vector<DecodeResult> decode_windows(
 std::vector<LanguageGuess> detect_language(
     const WhisperModel& model,
     const WhisperTokenizer& tokenizer,
-    const EncodedWindows& windows) {
+    const EncodedWindows& windows,
+    const std::vector<std::string>& candidates) {
   DecoderState state(model, windows.memory, windows.count());
   auto hidden = model.decode(
       token_rows(
@@ -468,11 +471,17 @@ std::vector<LanguageGuess> detect_language(
   std::span<const float> scores(data + tokenizer.sot + 1, count);
   std::vector<float> scratch;
   float total = log_sum_exp(scores, scratch);
+  std::set<std::string> wanted;
+  for (const auto& candidate : candidates) {
+    wanted.insert(language_code(candidate).value_or(candidate));
+  }
   std::vector<LanguageGuess> guesses;
   for (size_t i = 0; i < count; ++i) {
-    guesses.push_back(
-        {tokenizer.language_of(tokenizer.sot + 1 + static_cast<int>(i)),
-         std::exp(static_cast<double>(scores[i] - total))});
+    auto code = tokenizer.language_of(tokenizer.sot + 1 + static_cast<int>(i));
+    if (wanted.empty() || wanted.count(code) > 0) {
+      guesses.push_back(
+          {code, std::exp(static_cast<double>(scores[i] - total))});
+    }
   }
   std::stable_sort(guesses.begin(), guesses.end(), [](auto& a, auto& b) {
     return a.probability > b.probability;

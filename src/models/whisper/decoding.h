@@ -72,10 +72,12 @@ struct LanguageGuess {
   double probability;
 };
 
-/// The languages of the first window, likeliest first.
+/// The languages of the first window, likeliest first: all, or those of
+/// `candidates` (codes or names that the tokenizer knows).
 std::vector<LanguageGuess> detect_language(
     const WhisperModel& model,
     const WhisperTokenizer& tokenizer,
-    const EncodedWindows& windows);
+    const EncodedWindows& windows,
+    const std::vector<std::string>& candidates = {});
 
 } // namespace mlx_audio::whisper

@@ -133,8 +133,11 @@ class Live : public LiveTranscription {
     auto windows = encode_windows(
         whisper_->model, mx::expand_dims(normalize_log_mel(mel, maximum_), 0));
     if (language_.empty()) {
-      auto guess =
-          detect_language(whisper_->model, whisper_->tokenizer, windows);
+      auto guess = detect_language(
+          whisper_->model,
+          whisper_->tokenizer,
+          windows,
+          options_.transcription.languages);
       if (guess.front().probability < 0.5 && size < 5 * kSampleRate) {
         return {}; // too little to tell the language
       }

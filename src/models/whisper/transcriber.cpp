@@ -203,7 +203,9 @@ void Transcriber::find_language() {
   auto windows =
       encode_windows(whisper_->model, window_mel(seek_, kWindowFrames));
   auto guess =
-      detect_language(whisper_->model, whisper_->tokenizer, windows).front();
+      detect_language(
+          whisper_->model, whisper_->tokenizer, windows, options_.languages)
+          .front();
   language_ = guess.code;
   language_probability_ = guess.probability;
 }

@@ -62,37 +62,50 @@ std::string strip(const std::string& text) {
   return text.substr(from, text.find_last_not_of(" \t\n\r\f\v") - from + 1);
 }
 
+// Its code, if the model has it.
+std::string known_language(
+    const std::string& language,
+    const WhisperTokenizer& tokenizer) {
+  auto code = language_code(language);
+  if (!code) {
+    refuse(
+        "unknown language '" + language + "'",
+        "use a code such as en, fr or zh, or auto");
+  }
+  if (!tokenizer.multilingual() && *code != "en") {
+    refuse(
+        "the model knows only English, not '" + language + "'",
+        "models whose names end in .en are English only");
+  }
+  if (tokenizer.multilingual() && !tokenizer.language_token(*code)) {
+    refuse(
+        "the model does not know the language '" + language + "'",
+        "Cantonese (yue) came with large-v3");
+  }
+  return *code;
+}
+
 } // namespace
 
 std::string requested_language(
     const TranscriptionOptions& options,
     const WhisperTokenizer& tokenizer) {
   if (options.language.empty() || options.language == "auto") {
+    if (options.languages.size() == 1) {
+      return known_language(options.languages[0], tokenizer);
+    }
     return tokenizer.multilingual() ? "" : "en";
   }
-  auto code = language_code(options.language);
-  if (!code) {
-    refuse(
-        "unknown language '" + options.language + "'",
-        "use a code such as en, fr or zh, or auto");
-  }
-  if (!tokenizer.multilingual() && *code != "en") {
-    refuse(
-        "the model knows only English, not '" + options.language + "'",
-        "models whose names end in .en are English only");
-  }
-  if (tokenizer.multilingual() && !tokenizer.language_token(*code)) {
-    refuse(
-        "the model does not know the language '" + options.language + "'",
-        "Cantonese (yue) came with large-v3");
-  }
-  return *code;
+  return known_language(options.language, tokenizer);
 }
 
 void check_options(
     const TranscriptionOptions& options,
     const Whisper& whisper) {
   requested_language(options, whisper.tokenizer);
+  for (const auto& candidate : options.languages) {
+    known_language(candidate, whisper.tokenizer);
+  }
   suppressed_tokens(options, whisper.tokenizer);
   if (options.task == TranscriptionTask::translate &&
       !whisper.tokenizer.multilingual()) {

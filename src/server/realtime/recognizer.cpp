@@ -21,9 +21,7 @@ std::string joined(const std::vector<std::string>& words) {
 TranscriptionOptions options_of(const TranscriptionSettings& settings) {
   TranscriptionOptions options;
   options.language = settings.language;
-  if (options.language.empty() && settings.languages.size() == 1) {
-    options.language = settings.languages[0];
-  }
+  options.languages = settings.languages;
   options.initial_prompt = settings.prompt;
   options.hotwords = joined(settings.keywords);
   return options;

@@ -131,11 +131,18 @@ void speech(const ExchangePtr& x, const Services& services) {
   auto answer = std::make_shared<SpeechAnswer>(x, std::move(ask));
   auto start = [x, request, answer](LoadedModel* loaded) {
     request->voice = model_voice(request->voice, loaded->speech->voices());
-    return speech_job(
-        *loaded->speech, *request, [x, answer](SpeechChunk&& chunk) {
-          auto kept = std::make_shared<SpeechChunk>(std::move(chunk));
-          x->post([answer, kept] { answer->chunk(*kept); });
-        });
+    auto hand_on = [x, answer](SpeechChunk&& chunk) {
+      auto kept = std::make_shared<SpeechChunk>(std::move(chunk));
+      x->post([answer, kept] { answer->chunk(*kept); });
+    };
+    try {
+      return speech_job(*loaded->speech, *request, hand_on);
+    } catch (const Error& error) {
+      // A voice that the model lacks is a bad value; 404 is for paths.
+      throw error.kind() == ErrorKind::not_found
+          ? Error(ErrorKind::invalid_argument, error.what(), error.hint())
+          : error;
+    }
   };
   engine_work(
       x,

@@ -175,10 +175,7 @@ TranscriptionAsk parse_transcription(
   if (!translation) {
     options.language = form.text("language", 32).value_or("");
     options.language = options.language == "auto" ? "" : options.language;
-    auto languages = form.list("languages");
-    if (languages.size() == 1 && options.language.empty()) {
-      options.language = languages[0];
-    }
+    options.languages = form.list("languages");
     ask.stream = form.boolean("stream").value_or(false);
     read_keywords(form, options);
     read_chunking(form, options);
