@@ -221,7 +221,10 @@ VNNI void dot_rows(
               if (v == 0 && limb > 0) {
                 sums[r] = _mm512_slli_epi32(sums[r], kLow);
               }
-              sums[r] = _mm512_dpbusd_epi32(sums[r], weights[r][v], part);
+              // By hand: GCC 12 copies sums around its own function.
+              asm("vpdpbusd %2, %1, %0"
+                  : "+v"(sums[r])
+                  : "v"(weights[r][v]), "v"(part));
             }
           }
         }
