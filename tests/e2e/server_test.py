@@ -148,7 +148,7 @@ def test_bad_transcriptions_are_named(client, wav, fields, error, param):
 
 @pytest.mark.parametrize("fields, error, param", [
     ({"input": "x" * 5000}, openai.BadRequestError, "input"),
-    ({"voice": "nobody"}, openai.NotFoundError, None),
+    ({"voice": "nobody"}, openai.BadRequestError, None),
     ({"speed": 9}, openai.BadRequestError, "speed"),
     ({"response_format": "midi"}, openai.BadRequestError, "response_format"),
     ({"model": "../kokoro"}, openai.NotFoundError, None),

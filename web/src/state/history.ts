@@ -73,12 +73,26 @@ export async function rewrite(id: number, entry: NewEntry): Promise<void> {
   await done((await store("readwrite")).put(changed)).catch(() => undefined);
 }
 
+/** Once what was done to the store is there to stay. */
+function committed(store: IDBObjectStore): Promise<void> {
+  return new Promise((resolve, reject) => {
+    store.transaction.oncomplete = () => resolve();
+    store.transaction.onabort = () => reject(store.transaction.error);
+  });
+}
+
+// The page shows what is gone only when it is: a reload must not bring it back.
+
 export async function forget(id: number): Promise<void> {
+  const entries = await store("readwrite");
+  entries.delete(id);
+  await committed(entries);
   history.value = history.value.filter((e) => e.id !== id);
-  await done((await store("readwrite")).delete(id));
 }
 
 export async function forgetAll(): Promise<void> {
+  const entries = await store("readwrite");
+  entries.clear();
+  await committed(entries);
   history.value = [];
-  await done((await store("readwrite")).clear());
 }
