@@ -27,9 +27,10 @@ void give_memory_back() {
 // For requests: they may know the model's name, not where it lies.
 Error load_error(const ModelInfo& info, const std::exception& error) {
   std::string text = error.what();
-  for (size_t at = text.find(info.path); at != std::string::npos;
-       at = text.find(info.path)) {
+  size_t at = text.find(info.path);
+  while (at != std::string::npos) {
     text.replace(at, info.path.size(), info.id);
+    at = text.find(info.path, at + info.id.size()); // a name may hold its path
   }
   ErrorKind kind = ErrorKind::internal;
   std::string hint;

