@@ -38,4 +38,9 @@ json read_json(const std::string& path) {
       {reinterpret_cast<const char*>(file->data().data()), file->size()}, path);
 }
 
+bool is_model_type(const json& config, std::string_view type) {
+  auto found = config.find("model_type");
+  return found != config.end() && *found == type;
+}
+
 } // namespace mlx_audio::checkpoint

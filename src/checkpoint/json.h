@@ -15,4 +15,7 @@ nlohmann::json read_json(const std::string& path);
 /// The same for text; `name` is what errors call it.
 nlohmann::json parse_json(std::string_view text, const std::string& name);
 
+/// Whether config.json's `model_type` is `type`.
+bool is_model_type(const nlohmann::json& config, std::string_view type);
+
 } // namespace mlx_audio::checkpoint

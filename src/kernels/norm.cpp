@@ -10,23 +10,23 @@
 
 namespace mlx_audio::kernels {
 
-namespace {
-
-mx::array as_f32(const mx::array& a) {
-  return mx::astype(a, mx::float32);
+mx::array layer_norm(
+    const mx::array& x,
+    const std::optional<mx::array>& weight,
+    const std::optional<mx::array>& bias,
+    float eps) {
+  return mx::fast::layer_norm(x, weight, bias, eps);
 }
 
-// The skip and its slope are both given or both missing.
-mx::array global_norm(
-    const mx::array& x,
-    const GlobalNorm& norm,
-    const std::optional<mx::array>& skip,
-    const std::optional<mx::array>& slope) {
+mx::array global_norm(const mx::array& x, const GlobalNorm& norm) {
+  const auto& [weight, bias, eps, skip, slope] = norm;
+  if (skip.has_value() != slope.has_value()) {
+    throw std::invalid_argument("[global_norm] a skip needs a slope.");
+  }
   if (!use_cpu_kernels() || x.size() == 0) {
     auto centred = x - mx::mean(x);
     auto variance = mx::mean(mx::square(centred));
-    auto y = centred * mx::rsqrt(variance + mx::array(norm.eps)) * norm.weight +
-        norm.bias;
+    auto y = centred * mx::rsqrt(variance + mx::array(eps)) * weight + bias;
     if (!skip) {
       return y;
     }
@@ -34,7 +34,7 @@ mx::array global_norm(
     auto zero = mx::array(0.0f);
     return mx::maximum(y, zero) + *slope * mx::minimum(y, zero);
   }
-  std::vector<mx::array> inputs = {x, norm.weight, norm.bias};
+  std::vector<mx::array> inputs = {x, weight, bias};
   if (skip) {
     inputs.push_back(*skip);
     inputs.push_back(*slope);
@@ -62,34 +62,15 @@ mx::array global_norm(
       {0, 16.0 * static_cast<double>(x.size())});
 }
 
-} // namespace
-
-mx::array layer_norm(
-    const mx::array& x,
-    const std::optional<mx::array>& weight,
-    const std::optional<mx::array>& bias,
-    float eps) {
-  return mx::fast::layer_norm(x, weight, bias, eps);
-}
-
-mx::array global_norm(const mx::array& x, const GlobalNorm& norm) {
-  return global_norm(x, norm, std::nullopt, std::nullopt);
-}
-
-mx::array global_norm(
-    const mx::array& x,
-    const GlobalNorm& norm,
-    const mx::array& skip,
-    const mx::array& slope) {
-  return global_norm(
-      x, norm, std::optional<mx::array>(skip), std::optional<mx::array>(slope));
-}
-
 mx::array rms_norm(const mx::array& x, const mx::array& weight, float eps) {
   return mx::fast::rms_norm(x, weight, eps);
 }
 
 namespace {
+
+mx::array as_f32(const mx::array& a) {
+  return mx::astype(a, mx::float32);
+}
 
 mx::array channel_function(
     const char* name,

@@ -18,19 +18,16 @@ mx::array layer_norm(
     float eps);
 
 /// Global layer norm (Luo & Mesgarani 2019): x [time, dim] normalized over time
-/// and channels together, times weight plus bias ([dim]). With a skip,
-/// prelu(that + skip); x, skip [time, dim] and slope [1] are f32.
+/// and channels together, times weight plus bias ([dim]); then, with a skip,
+/// prelu(that + skip). All are f32.
 struct GlobalNorm {
   mx::array weight;
   mx::array bias;
   float eps = 1e-8f;
+  std::optional<mx::array> skip = {}; // [time, dim]
+  std::optional<mx::array> slope = {}; // [1], with a skip only
 };
 mx::array global_norm(const mx::array& x, const GlobalNorm& norm);
-mx::array global_norm(
-    const mx::array& x,
-    const GlobalNorm& norm,
-    const mx::array& skip,
-    const mx::array& slope);
 
 /// x [..., dim] / rms(x) * weight.
 mx::array rms_norm(const mx::array& x, const mx::array& weight, float eps);

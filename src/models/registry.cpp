@@ -1,10 +1,10 @@
 #include "models/registry.h"
 
 #include <filesystem>
-#include <fstream>
 
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/json.h"
 #include "mlx_audio/error.h"
 #include "models/kokoro/speech_model.h"
 #include "models/mossformer2_se/config.h"
@@ -28,21 +28,13 @@ const Architecture architectures[] = {
 
 Json read_config(const std::string& folder) {
   auto path = std::filesystem::path(folder) / "config.json";
-  std::ifstream file(path);
-  if (!file) {
+  if (!std::filesystem::exists(path)) {
     throw Error(
         ErrorKind::not_found,
         "no config.json in '" + folder + "'",
         "give the folder of a checkpoint in mlx-community's layout");
   }
-  Json config = Json::parse(file, nullptr, /* allow_exceptions */ false);
-  if (!config.is_object()) {
-    throw Error(
-        ErrorKind::corrupt_data,
-        "'" + path.string() + "' is no JSON object",
-        "fetch the model anew");
-  }
-  return config;
+  return checkpoint::read_json(path.string());
 }
 
 } // namespace

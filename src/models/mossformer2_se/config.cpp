@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/json.h"
 #include "mlx_audio/error.h"
 
 namespace mlx_audio::mossformer2_se {
@@ -113,8 +114,7 @@ Config parse_config(const std::string& text, const std::string& source) {
 }
 
 bool matches(const nlohmann::json& config) {
-  auto type = config.find("model_type");
-  return type != config.end() && *type == "mossformer2_se";
+  return checkpoint::is_model_type(config, "mossformer2_se");
 }
 
 std::vector<std::string> features(const nlohmann::json& /* config */) {

@@ -411,7 +411,7 @@ mx::array MaskNet::operator()(const mx::array& features, Taps* taps) const {
   }
   x = kernels::layer_norm(x, final_weight_, final_bias_, kFinalNormEps);
   x = kernels::global_norm(
-      x, {group_weight_, group_bias_, kGlobalNormEps}, skip, slope_);
+      x, {group_weight_, group_bias_, kGlobalNormEps, skip, slope_});
   auto mask = decoder_(kernels::tanh_gate(output_(x)), nn::Activation::relu);
   tap("mask", mask);
   return mask;

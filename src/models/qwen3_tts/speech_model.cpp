@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/json.h"
 #include "mlx_audio/error.h"
 #include "models/qwen3_tts/speech_stream.h"
 #include "nn/dtype.h"
@@ -270,8 +271,7 @@ class Model : public SpeechModel {
 } // namespace
 
 bool matches(const nlohmann::json& config) {
-  auto type = config.find("model_type");
-  return type != config.end() && *type == "qwen3_tts";
+  return checkpoint::is_model_type(config, "qwen3_tts");
 }
 
 std::vector<std::string> features(const nlohmann::json& config) {

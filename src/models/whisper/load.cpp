@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/json.h"
 #include "mlx_audio/error.h"
 #include "models/whisper/languages.h"
 #include "models/whisper/live.h"
@@ -84,9 +85,8 @@ PackedMode packed_mode(const std::string& name) {
 } // namespace
 
 bool matches(const nlohmann::json& config) {
-  auto type = config.find("model_type");
-  return type != config.end() ? *type == "whisper"
-                              : config.contains("n_audio_state");
+  return checkpoint::is_model_type(config, "whisper") ||
+      (!config.contains("model_type") && config.contains("n_audio_state"));
 }
 
 std::vector<std::string> features(const nlohmann::json& config) {
