@@ -1,11 +1,11 @@
 #include "engine/model_folder.h"
 
 #include <filesystem>
-#include <fstream>
 
 #include <nlohmann/json.hpp>
 #include <sys/stat.h>
 
+#include "checkpoint/json.h"
 #include "hub/store.h"
 #include "models/registry.h"
 
@@ -26,18 +26,16 @@ bool holds_weights(const fs::path& path) {
 
 bool describe_folder(const std::string& folder, ModelInfo& info) {
   auto path = fs::path(folder) / "config.json";
-  std::ifstream file(path);
-  Json config = Json::parse(file, nullptr, /* allow_exceptions */ false);
-  if (!config.is_object()) {
-    return false;
-  }
   const models::Architecture* architecture = nullptr;
   try {
+    Json config = checkpoint::read_json(path.string());
     architecture = models::find_architecture(config);
     if (architecture == nullptr) {
       return false;
     }
     info.features = architecture->features(config);
+  } catch (const Error&) {
+    return false; // no config, or none that we read
   } catch (const Json::exception&) {
     return false; // a field of another type than ours: no model of ours
   }

@@ -2,6 +2,8 @@
 #include "mlx_audio/engine.h"
 
 #include <atomic>
+#include <filesystem>
+#include <fstream>
 #include <future>
 #include <mutex>
 #include <thread>
@@ -173,6 +175,28 @@ TEST(Engine, TheEndCancelsWhatIsLeft) {
     submit(engine, outcome, [] { return JobStep::wait; });
   }
   EXPECT_EQ(outcome.future.get(), "cancelled");
+}
+
+// A config that nests deeper than any of ours is not read to its end.
+TEST(Engine, AFolderWithAConfigOutOfBoundsIsNoModel) {
+  auto folder = std::filesystem::path(testing::TempDir()) / "out_of_bounds";
+  std::filesystem::create_directories(folder);
+  auto refused = [&](int levels) {
+    std::ofstream(folder / "config.json")
+        << R"({"plbert": {}, "istftnet": {}, "deep": )"
+        << std::string(levels, '[') << std::string(levels, ']') << "}";
+    EngineOptions options;
+    options.folders = {{"mine", folder.string()}};
+    try {
+      Engine engine(options);
+      return false;
+    } catch (const Error& error) {
+      return error.kind() == ErrorKind::unsupported;
+    }
+  };
+  EXPECT_FALSE(refused(10));
+  EXPECT_TRUE(refused(100));
+  std::filesystem::remove_all(folder);
 }
 
 TEST(Engine, AnUnknownModelIsNamed) {
