@@ -10,7 +10,7 @@ namespace mlx_audio {
 
 enum class ErrorKind {
   invalid_argument, ///< A value the caller gave cannot be used (exit 2, 400).
-  not_found, ///< A file, model, voice or language is missing (exit 3, 404).
+  not_found, ///< A file or a model is missing (exit 3, 404).
   corrupt_data, ///< Foreign bytes do not hold what they claim (exit 4, 400).
   unsupported, ///< Valid, but this build or model lacks it (exit 5, 415).
   io, ///< Reading or writing failed (exit 6, 500).

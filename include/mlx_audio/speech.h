@@ -37,6 +37,10 @@ struct SpeechSampling {
   bool operator==(const SpeechSampling&) const = default;
 };
 
+/// Rates of speech that may be asked for, those of OpenAI's API.
+inline constexpr float min_speed = 0.25f;
+inline constexpr float max_speed = 4.0f;
+
 /// A recording of a voice to imitate.
 struct VoiceReference {
   Audio audio = {}; ///< any rate and channels, 0.3..60 s of speech
@@ -61,7 +65,7 @@ struct SpeechRequest {
   /// letters. Empty: the voice's language.
   std::string language = {};
 
-  /// Rate of speech, 0.5..2; 2 is twice as fast.
+  /// Rate of speech, min_speed..max_speed; 2 is twice as fast.
   float speed = 1.0f;
 
   /// Makes the result reproducible on the same backend; absent: random.
@@ -142,7 +146,8 @@ class SpeechModel {
   virtual ~SpeechModel() = default;
   virtual const SpeechModelInfo& info() const = 0;
   virtual std::vector<VoiceInfo> voices() const = 0;
-  /// Checks the request (throws Error invalid_argument, not_found) and starts.
+  /// Checks the request (throws Error invalid_argument, unsupported) and
+  /// starts.
   virtual std::unique_ptr<SpeechStream> synthesize(
       const SpeechRequest& request) = 0;
   /// The phonemes that would be spoken, one line a chunk, for models that work

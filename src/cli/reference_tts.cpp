@@ -89,7 +89,7 @@ void add_reference_tts(CLI::App& app) {
       ->required();
   app.add_option("--text", job.request.text, "Default: standard input");
   app.add_option("--voice", job.request.voice, "Voice or mix of voices");
-  app.add_option("--speed", job.request.speed, "Rate, 0.5 to 2");
+  app.add_option("--speed", job.request.speed, "Rate, 0.25 to 4");
   app.add_option("--lang_code", job.request.language, "Language");
   app.add_option("--output_path", flags->folder, "Folder for the files");
   app.add_option("--file_prefix", job.prefix, "Start of the files' names");

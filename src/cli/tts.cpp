@@ -203,7 +203,7 @@ void add_tts_command(CLI::App& app) {
       "-l,--language",
       job.request.language,
       "en-us en-gb es fr hi it pt-br ja zh; default: the voice's");
-  tts->add_option("-s,--speed", job.request.speed, "Rate, 0.5 to 2")
+  tts->add_option("-s,--speed", job.request.speed, "Rate, 0.25 to 4")
       ->capture_default_str();
   auto* seed = tts->add_option("--seed", flags->seed, "Same seed, same audio");
   tts->add_option(

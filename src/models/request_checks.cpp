@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include <nlohmann/json.hpp>
+
 #include "mlx_audio/error.h"
 
 namespace mlx_audio {
@@ -19,6 +21,16 @@ void refuse_language_model_fields(
         ErrorKind::unsupported,
         std::string(model) + " takes no " + what,
         "leave them out, or use a model such as Qwen3-TTS");
+  }
+}
+
+void check_speed(float speed) {
+  auto number = [](float value) { return nlohmann::json(value).dump(); };
+  if (!(speed >= min_speed && speed <= max_speed)) {
+    throw Error(
+        ErrorKind::invalid_argument,
+        "speed " + number(speed) + " is out of range",
+        "give " + number(min_speed) + " to " + number(max_speed));
   }
 }
 

@@ -11,4 +11,7 @@ void refuse_language_model_fields(
     const SpeechRequest& request,
     const char* model);
 
+/// Throws invalid_argument for a rate of speech outside min_speed..max_speed.
+void check_speed(float speed);
+
 } // namespace mlx_audio

@@ -328,16 +328,17 @@ def test_the_references_flags_work(tmp_path):
 
 
 BAD = [
-    (CUSTOM, ["--voice", "nobody"], 3, "no voice 'nobody'"),
+    (CUSTOM, ["--voice", "nobody"], 2, "no voice 'nobody'"),
     (CUSTOM, [], 2, "needs a voice"),
-    (CUSTOM, ["--voice", "ryan", "--language", "klingon"], 3, "'klingon'"),
+    (CUSTOM, ["--voice", "ryan", "--language", "klingon"], 2, "'klingon'"),
     (CUSTOM, ["--voice", "ryan", "--ref-audio", REFERENCE], 5, "cannot imitate"),
     (CUSTOM, ["--voice", "ryan", "--speed", "1.5"], 5, "rate of speech"),
+    (CUSTOM, ["--voice", "ryan", "--speed", "5"], 2, "speed 5.0 is out of range"),
     (CUSTOM, ["--voice", "ryan", "--temperature", "-1"], 2, "temperature -1"),
     (CUSTOM, ["--voice", "ryan", "--top-p", "2"], 2, "top_p 2"),
     (CUSTOM, ["--voice", "ryan", "--max-tokens", "0"], 2, "max_tokens 0"),
     (BASE, [], 2, "needs a recording"),
-    (BASE, ["--voice", "ryan"], 3, "no preset voices"),
+    (BASE, ["--voice", "ryan"], 2, "no preset voices"),
     (BASE, ["--ref-text", "Hello."], 2, "without --ref-audio"),
     (BASE, ["--ref-audio", REFERENCE], 2, "has no text"),
     (BASE, ["--ref-audio", REFERENCE, "--x-vector-only", "--instruct", "sad"], 5, "no instructions"),

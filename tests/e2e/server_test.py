@@ -149,7 +149,8 @@ def test_bad_transcriptions_are_named(client, wav, fields, error, param):
 @pytest.mark.parametrize("fields, error, param", [
     ({"input": "x" * 5000}, openai.BadRequestError, "input"),
     ({"voice": "nobody"}, openai.BadRequestError, None),
-    ({"speed": 9}, openai.BadRequestError, "speed"),
+    ({"speed": 4.1}, openai.BadRequestError, "speed"),
+    ({"extra_body": {"language": "xx"}}, openai.BadRequestError, None),
     ({"response_format": "midi"}, openai.BadRequestError, "response_format"),
     ({"model": "../kokoro"}, openai.NotFoundError, None),
     ({"extra_body": {"ref_audio": "/etc/passwd"}}, openai.BadRequestError, "ref_audio"),

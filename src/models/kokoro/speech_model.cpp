@@ -22,9 +22,6 @@ namespace mlx_audio::kokoro {
 
 namespace {
 
-constexpr float min_speed = 0.5f;
-constexpr float max_speed = 2.0f;
-
 // What to say, checked and resolved.
 struct Plan {
   std::unique_ptr<const std::string> text; // the chunks point into it
@@ -167,8 +164,9 @@ class Model : public SpeechModel {
       }
     }
     throw Error(
-        ErrorKind::not_found,
-        "no voice for language '" + wanted + "' in '" + info_.path + "'");
+        ErrorKind::invalid_argument,
+        "this Kokoro model has no voice for language '" + wanted + "'",
+        "choose a voice of another language");
   }
 
   text::Language language(const SpeechRequest& request) const {
@@ -182,12 +180,7 @@ class Model : public SpeechModel {
 
   Plan check(const SpeechRequest& request) {
     refuse_language_model_fields(request, "Kokoro");
-    if (!(request.speed >= min_speed && request.speed <= max_speed)) {
-      throw Error(
-          ErrorKind::invalid_argument,
-          "speed " + nlohmann::json(request.speed).dump() + " is out of range",
-          "give 0.5 to 2");
-    }
+    check_speed(request.speed);
     auto kept = std::make_unique<const std::string>(request.text);
     auto chunks = split(*kept, request);
     return {
@@ -204,8 +197,13 @@ class Model : public SpeechModel {
       const SpeechRequest& request) {
     text::Language language = this->language(request);
     text::SplitOptions options;
+    // Very slow speech goes in smaller pieces, so that none takes longer to
+    // make than at half the rate.
+    double share = std::clamp(2.0 * request.speed, 0.5, 1.0);
     options.max_phonemes =
-        static_cast<size_t>(network_->config().max_phonemes());
+        static_cast<size_t>(share * network_->config().max_phonemes());
+    options.target_phonemes = static_cast<size_t>(
+        share * static_cast<double>(options.target_phonemes));
     // About a second of speech, where it is wanted early.
     options.first_chunk_phonemes = request.low_latency ? 16 : 0;
     auto& phonemizer = phonemizers_[{language, request.phonemes}];

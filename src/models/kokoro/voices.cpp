@@ -82,7 +82,7 @@ mx::array Voices::load(const std::string& id) {
   if (!std::binary_search(ids_.begin(), ids_.end(), id)) {
     std::string near = text::nearest_names(id, ids_);
     throw Error(
-        ErrorKind::not_found,
+        ErrorKind::invalid_argument,
         "unknown voice '" + id + "'",
         near.empty() ? "`mlx-audio tts --list-voices` shows all of them"
                      : "did you mean " + near + "?");

@@ -28,7 +28,7 @@ class Voices {
     return ids_;
   }
 
-  /// [rows, width]: the (mixed) pack. Throws not_found with near names.
+  /// [rows, width]: the (mixed) pack. Throws invalid_argument with near names.
   mx::array pack(const VoiceMix& mix);
 
   static VoiceInfo describe(const std::string& id);

@@ -53,7 +53,7 @@ std::optional<int> language_code(
       known += ", " + name;
     }
     throw Error(
-        ErrorKind::not_found,
+        ErrorKind::invalid_argument,
         "the model does not speak '" + language + "'",
         "languages: " + known);
   }

@@ -36,7 +36,8 @@ struct Prompt {
 };
 
 /// The code of a language or of the dialect that the speaker speaks; none for
-/// "auto". @throws Error not_found for a language that the model has not.
+/// "auto". @throws Error invalid_argument for a language that the model has
+/// not.
 std::optional<int> language_code(
     const Config& config,
     const std::string& language,

@@ -8,6 +8,7 @@
 #include "checkpoint/json.h"
 #include "mlx_audio/error.h"
 #include "models/qwen3_tts/speech_stream.h"
+#include "models/request_checks.h"
 #include "nn/dtype.h"
 #include "text/unicode.h"
 
@@ -166,7 +167,7 @@ class Model : public SpeechModel {
     std::string name = lower(request.voice);
     if (speakers.count(name) == 0) {
       throw Error(
-          ErrorKind::not_found,
+          ErrorKind::invalid_argument,
           "the model has no voice '" + request.voice + "'",
           known);
     }
@@ -186,7 +187,7 @@ class Model : public SpeechModel {
       plan.speaker = preset_voice(request);
     } else if (!request.voice.empty()) {
       refuse(
-          ErrorKind::not_found,
+          ErrorKind::invalid_argument,
           "it has no preset voices, so no '" + request.voice + "'",
           kind == Kind::base ? "give a recording of the voice (--ref-audio)"
                              : "describe the voice (--instruct)");
@@ -225,6 +226,7 @@ class Model : public SpeechModel {
   }
 
   Plan check(const SpeechRequest& request) {
+    check_speed(request.speed);
     if (request.speed != 1.0f) {
       throw Error(
           ErrorKind::unsupported,

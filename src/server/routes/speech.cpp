@@ -135,14 +135,7 @@ void speech(const ExchangePtr& x, const Services& services) {
       auto kept = std::make_shared<SpeechChunk>(std::move(chunk));
       x->post([answer, kept] { answer->chunk(*kept); });
     };
-    try {
-      return speech_job(*loaded->speech, *request, hand_on);
-    } catch (const Error& error) {
-      // A voice that the model lacks is a bad value; 404 is for paths.
-      throw error.kind() == ErrorKind::not_found
-          ? Error(ErrorKind::invalid_argument, error.what(), error.hint())
-          : error;
-    }
+    return speech_job(*loaded->speech, *request, hand_on);
   };
   engine_work(
       x,

@@ -201,8 +201,8 @@ SpeechAsk parse_speech(const Request& http, const Services& services) {
       request.language = *text == "auto" ? "" : *text;
     }
   }
-  request.speed =
-      static_cast<float>(fields.number("speed", 0.25, 4).value_or(1));
+  request.speed = static_cast<float>(
+      fields.number("speed", min_speed, max_speed).value_or(1));
   if (auto seed = fields.integer("seed", 0, INT64_MAX)) {
     request.seed = static_cast<uint64_t>(*seed);
   }

@@ -210,8 +210,8 @@ function Settings() {
           <input
             id={id}
             type="range"
-            min="0.5"
-            max="2"
+            min="0.25"
+            max="4"
             step="0.05"
             value={speed.value}
             onInput={(event) => (speed.value = Number(event.currentTarget.value))}
