@@ -1,55 +1,14 @@
-// One client's connection.
+// One client's connection: reads requests within limits of size and time, and
+// keeps the socket until the client has what it asked for.
 #pragma once
-
-#include <atomic>
-#include <functional>
-#include <map>
-#include <memory>
-#include <mutex>
 
 #include <boost/asio/ip/tcp.hpp>
 
-#include "server/access.h"
-#include "server/metrics.h"
-#include "server/options.h"
-#include "server/router.h"
+#include "server/hub.h"
 
 namespace mlx_audio::server {
 
-/// What connections share.
-struct Hub {
-  Hub(const ServerOptions& server_options,
-      const Router& routes,
-      const Access& guard,
-      Metrics& counters)
-      : options(server_options),
-        router(routes),
-        access(guard),
-        metrics(counters) {}
-
-  const ServerOptions& options;
-  const Router& router;
-  const Access& access;
-  Metrics& metrics;
-  std::atomic<size_t> connections = 0;
-  std::atomic<size_t> web_sockets = 0;
-  std::atomic<size_t> upload_bytes = 0;
-  std::atomic<bool> draining = false;
-
-  /// Functions that close WebSockets, for the end.
-  void add_closer(const void* who, std::function<void()> close);
-  void remove_closer(const void* who);
-  void close_web_sockets();
-
- private:
-  std::mutex mutex_;
-  std::map<const void*, std::function<void()>> closers_;
-};
-
 /// Serves HTTP requests, or a WebSocket, until the client leaves.
 void serve_connection(boost::asio::ip::tcp::socket socket, Hub& hub);
-
-/// A name for this request, for logs.
-std::string new_request_id();
 
 } // namespace mlx_audio::server

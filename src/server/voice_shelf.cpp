@@ -3,7 +3,7 @@
 #include <chrono>
 
 #include "server/api_error.h"
-#include "server/connection.h"
+#include "server/request_id.h"
 
 namespace mlx_audio::server {
 

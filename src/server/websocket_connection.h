@@ -5,7 +5,7 @@
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/string_body.hpp>
 
-#include "server/connection.h"
+#include "server/hub.h"
 #include "server/websocket.h"
 
 namespace mlx_audio::server {
