@@ -555,6 +555,8 @@ describe("everyone", () => {
       await page.getByRole("button", { name: /change to light/ }).click();
       await page.getByRole("button", { name: /change to dark/ }).click();
       expect(await paper()).not.toBe(system);
+      const wave = () => page.evaluate(() => getComputedStyle(document.body).getPropertyValue("--wave"));
+      expect(await wave()).toBe("rgb(255, 138, 79)"); // a canvas takes no light-dark()
       await page.reload();
       expect(await paper()).not.toBe(system);
     }, { colorScheme: "light" }));
