@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/logits.h"
+
 namespace mlx_audio::nn {
 
 namespace {
@@ -68,27 +70,22 @@ void filter_logits(std::span<float> logits, const Sampling& s) {
     }
   }
   if (s.min_p > 0) {
-    float least = logits[argmax(logits)] + std::log(s.min_p);
+    float least = kernels::maximum(logits) + std::log(s.min_p);
     for (float& value : logits) {
       value = value < least ? kDropped : value;
     }
   }
 }
 
-int argmax(std::span<const float> logits) {
-  return static_cast<int>(
-      std::max_element(logits.begin(), logits.end()) - logits.begin());
-}
-
 int draw(std::span<const float> logits, std::mt19937_64& random) {
-  double best = logits[argmax(logits)];
+  double best = kernels::maximum(logits);
   double total = 0;
   for (float value : logits) {
     total += value == kDropped ? 0 : std::exp(value - best);
   }
   // 53 bits by hand: std::uniform_real_distribution differs among libraries.
   double left = static_cast<double>(random() >> 11) * 0x1p-53 * total;
-  int last = argmax(logits);
+  int last = kernels::argmax(logits);
   for (int i = 0; i < static_cast<int>(logits.size()); ++i) {
     double p = logits[i] == kDropped ? 0 : std::exp(logits[i] - best);
     if (p > 0) {
@@ -107,7 +104,7 @@ int sample(
     const Sampling& sampling,
     std::mt19937_64& random) {
   if (sampling.temperature <= 0) {
-    return argmax(logits);
+    return kernels::argmax(logits);
   }
   filter_logits(logits, sampling);
   return draw(logits, random);

@@ -28,9 +28,6 @@ void penalize_repetition(
 /// and dropped tokens are -infinity. Temperature must be above 0.
 void filter_logits(std::span<float> logits, const Sampling& sampling);
 
-/// The first of the largest logits.
-int argmax(std::span<const float> logits);
-
 /// Draws from softmax(logits). The same engine state gives the same token on
 /// every machine.
 int draw(std::span<const float> logits, std::mt19937_64& random);

@@ -8,6 +8,8 @@
 
 #include <zlib.h>
 
+#include "kernels/logits.h"
+#include "kernels/parallel.h"
 #include "mlx_audio/error.h"
 #include "models/whisper/languages.h"
 #include "models/whisper/logit_rules.h"
@@ -143,12 +145,21 @@ class Decoder {
   std::vector<DecodeResult> run();
 
  private:
+  // What a row of logits says of the next token.
+  struct RowScores {
+    float total = 0; // log of the sum of e^logit
+    int best = 0; // of a greedy row
+    std::vector<std::pair<float, int>> offers; // of a beam's
+  };
+
   // Logits of the last position of every row, on the host, [rows x vocab].
   void fetch(const mx::array& hidden);
   std::span<float> row_logits(size_t row) {
     auto size = static_cast<size_t>(tokenizer_.n_vocab);
-    return {host_.data() + row * size, size};
+    return {logits_.data<float>() + row * size, size};
   }
+  // Applies the rules to the logits of all active rows, and reads them.
+  void score_rows(const std::vector<const Hypothesis*>& rows);
   void step_rows(Search& search, size_t first_row, std::vector<int>& sources);
   void step_beam(Search& search, size_t first_row, std::vector<int>& sources);
   DecodeResult finish(Search& search);
@@ -162,15 +173,33 @@ class Decoder {
   bool beam_;
   int group_;
   int max_finished_;
-  std::vector<float> host_;
-  std::vector<float> scratch_;
+  mx::array logits_{0.0f};
+  std::vector<RowScores> scores_; // of the rows of logits_
 };
 
 void Decoder::fetch(const mx::array& hidden) {
-  auto logits = model_.logits(hidden);
-  logits.eval();
-  const float* data = logits.data<float>();
-  host_.assign(data, data + logits.size());
+  logits_ = model_.logits(hidden);
+  logits_.eval();
+}
+
+void Decoder::score_rows(const std::vector<const Hypothesis*>& rows) {
+  scores_.resize(rows.size());
+  kernels::parallel_for(
+      static_cast<int64_t>(rows.size()), 1, [&](int64_t i) {
+        auto at = static_cast<size_t>(i);
+        if (rows[at]->done) {
+          return;
+        }
+        auto logits = row_logits(at);
+        auto& scores = scores_[at];
+        rules_.apply(logits, rows[at]->sampled);
+        scores.total = kernels::log_sum_exp(logits);
+        if (beam_) {
+          scores.offers = kernels::largest(logits, group_ + 1);
+        } else if (options_.temperature == 0) {
+          scores.best = kernels::argmax(logits);
+        }
+      });
 }
 
 // Greedy, or sampling of independent rows.
@@ -187,12 +216,11 @@ void Decoder::step_rows(
       continue;
     }
     auto logits = row_logits(first_row + i);
-    rules_.apply(logits, row.sampled);
+    const auto& scores = scores_[first_row + i];
     int token = options_.temperature > 0
         ? sample(logits, options_.temperature, random_)
-        : argmax(logits);
-    row.sum_logprob +=
-        logits[static_cast<size_t>(token)] - log_sum_exp(logits, scratch_);
+        : scores.best;
+    row.sum_logprob += logits[static_cast<size_t>(token)] - scores.total;
     row.sampled.push_back(token);
     row.done = token == tokenizer_.eot;
     all = all && row.done;
@@ -213,16 +241,14 @@ void Decoder::step_beam(
   };
   std::vector<Offer> offers;
   for (size_t i = 0; i < search.rows.size(); ++i) {
-    auto logits = row_logits(first_row + i);
-    rules_.apply(logits, search.rows[i].sampled);
-    float total = log_sum_exp(logits, scratch_);
     // Before the first choice all rows are one.
     if (i > 0 && search.rows[i].sampled.empty()) {
       break;
     }
-    for (auto [value, token] : largest(logits, group_ + 1)) {
+    const auto& scores = scores_[first_row + i];
+    for (auto [value, token] : scores.offers) {
       offers.push_back(
-          {search.rows[i].sum_logprob + (value - total), i, token});
+          {search.rows[i].sum_logprob + (value - scores.total), i, token});
     }
   }
   std::stable_sort(offers.begin(), offers.end(), [](auto& a, auto& b) {
@@ -340,7 +366,7 @@ std::vector<DecodeResult> Decoder::run() {
     auto logits = row_logits(i);
     no_speech[i] = std::exp(
         logits[static_cast<size_t>(tokenizer_.no_speech)] -
-        log_sum_exp(logits, scratch_));
+        kernels::log_sum_exp(logits));
   }
   if (sot_at + 1 != static_cast<int>(initial.size())) {
     fetch(last);
@@ -354,22 +380,27 @@ std::vector<DecodeResult> Decoder::run() {
   }
   if (group > 1) {
     std::vector<int> sources;
-    std::vector<float> copies;
-    copies.reserve(host_.size() * group);
-    for (size_t i = 0; i < count; ++i) {
-      auto logits = row_logits(i);
-      for (size_t g = 0; g < group; ++g) {
-        sources.push_back(static_cast<int>(i));
-        copies.insert(copies.end(), logits.begin(), logits.end());
-      }
+    for (size_t row = 0; row < count * group; ++row) {
+      sources.push_back(static_cast<int>(row / group));
     }
-    host_ = std::move(copies);
+    logits_ = mx::contiguous(mx::repeat(
+        mx::reshape(logits_, {windows_.count(), tokenizer_.n_vocab}),
+        group_,
+        0));
+    logits_.eval();
     state.reorder(sources);
   }
   for (int step = 0;; ++step) {
     std::vector<int> sources;
     std::vector<int> going;
     std::vector<std::vector<int>> next;
+    std::vector<const Hypothesis*> rows;
+    for (int at : active) {
+      for (const auto& row : searches[static_cast<size_t>(at)].rows) {
+        rows.push_back(&row);
+      }
+    }
+    score_rows(rows);
     for (size_t i = 0; i < active.size(); ++i) {
       auto& search = searches[static_cast<size_t>(active[i])];
       std::vector<int> mine;
@@ -469,8 +500,7 @@ std::vector<LanguageGuess> detect_language(
   const float* data = logits.data<float>();
   auto count = static_cast<size_t>(tokenizer.num_languages());
   std::span<const float> scores(data + tokenizer.sot + 1, count);
-  std::vector<float> scratch;
-  float total = log_sum_exp(scores, scratch);
+  float total = kernels::log_sum_exp(scores);
   std::set<std::string> wanted;
   for (const auto& candidate : candidates) {
     wanted.insert(language_code(candidate).value_or(candidate));

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/pointwise.h"
+#include "kernels/logits.h"
 
 namespace mlx_audio::whisper {
 
@@ -100,65 +100,10 @@ void LogitRules::apply_timestamps(
     }
   }
   // If a time is likelier than any one text token, it must be a time.
-  float best_text = *std::max_element(
-      logits.begin(), logits.begin() + tokenizer_.timestamp_begin);
-  std::vector<float> scratch;
-  if (log_sum_exp(logits.subspan(begin), scratch) > best_text) {
+  float best_text = kernels::maximum(logits.first(begin));
+  if (kernels::log_sum_exp(logits.subspan(begin)) > best_text) {
     forbid(0, begin);
   }
-}
-
-float log_sum_exp(std::span<const float> x, std::vector<float>& scratch) {
-  float top = *std::max_element(x.begin(), x.end());
-  if (!(top > kNever)) {
-    return kNever;
-  }
-  scratch.resize(x.size());
-  std::transform(
-      x.begin(), x.end(), scratch.begin(), [top](float v) { return v - top; });
-  kernels::pointwise(
-      kernels::Pointwise::exp,
-      scratch.data(),
-      scratch.data(),
-      static_cast<int64_t>(scratch.size()));
-  double sum = 0;
-  // Partial sums keep the order fixed and the loop fast.
-  for (size_t i = 0; i < scratch.size(); i += 64) {
-    float part = 0;
-    for (size_t j = i; j < std::min(i + 64, scratch.size()); ++j) {
-      part += scratch[j];
-    }
-    sum += part;
-  }
-  return top + static_cast<float>(std::log(sum));
-}
-
-int argmax(std::span<const float> x) {
-  return static_cast<int>(std::max_element(x.begin(), x.end()) - x.begin());
-}
-
-std::vector<std::pair<float, int>> largest(
-    std::span<const float> x,
-    int count) {
-  std::vector<std::pair<float, int>> top; // sorted, best first
-  auto limit = static_cast<size_t>(count);
-  float lowest = kNever;
-  for (size_t i = 0; i < x.size(); ++i) {
-    if (x[i] > lowest || (top.size() < limit && x[i] > kNever)) {
-      auto at = std::upper_bound(
-          top.begin(), top.end(), x[i], [](float value, const auto& entry) {
-            return value > entry.first;
-          });
-      top.insert(at, {x[i], static_cast<int>(i)});
-      if (top.size() > limit) {
-        top.pop_back();
-      }
-      if (top.size() == limit) {
-        lowest = top.back().first;
-      }
-    }
-  }
-  return top;
 }
 
 } // namespace mlx_audio::whisper

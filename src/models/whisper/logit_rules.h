@@ -1,8 +1,7 @@
-// Which tokens may come next, and what those that may come are worth.
+// Which tokens may come next.
 #pragma once
 
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "models/whisper/decoding.h"
@@ -28,13 +27,5 @@ class LogitRules {
   int max_initial_; // index; negative: no limit
   float repetition_penalty_;
 };
-
-/// log of the sum of e^x over finite and -infinite values.
-float log_sum_exp(std::span<const float> x, std::vector<float>& scratch);
-
-int argmax(std::span<const float> x);
-
-/// The `count` largest, first the largest: (value, index).
-std::vector<std::pair<float, int>> largest(std::span<const float> x, int count);
 
 } // namespace mlx_audio::whisper

@@ -127,19 +127,6 @@ TEST_F(Rules, LikelyTimesWin) {
   EXPECT_TRUE(allowed(time(40)));
 }
 
-TEST(WhisperLogits, SumAndLargest) {
-  std::vector<float> x = {1, 3, 2, -std::numeric_limits<float>::infinity()};
-  std::vector<float> scratch;
-  EXPECT_NEAR(
-      log_sum_exp(x, scratch),
-      std::log(std::exp(1.0) + std::exp(2.0) + std::exp(3.0)),
-      1e-6);
-  auto top = largest(x, 5);
-  ASSERT_EQ(top.size(), 3u);
-  EXPECT_EQ(top[0].second, 1);
-  EXPECT_EQ(top[2].second, 0);
-}
-
 TEST(WhisperWindow, SplitsAtPairsOfTimes) {
   const auto& t = multilingual();
   int b = t.timestamp_begin;
