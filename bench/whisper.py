@@ -37,7 +37,7 @@ RATE = 16000
 
 
 def speech(folder, seconds):
-    """A WAV of LibriVox speech with its words: clips and half a second of calm between."""
+    """A WAV of LibriVox speech with its words: clips, and 0.3 to 1 s of calm between."""
     archive = next(iter(HOME.glob("packages/pocketsphinx-*.tar.gz")), None)
     if archive is None:
         (HOME / "packages").mkdir(parents=True, exist_ok=True)
@@ -57,8 +57,10 @@ def speech(folder, seconds):
         i += 1
         if total + len(sound) > seconds * RATE + 2 * RATE:
             break
-        pieces += [sound, np.zeros(RATE // 2, "<i2")]
-        total += len(sound) + RATE // 2
+        # Pauses of many lengths, so that windows do not begin alike again and again.
+        pause = int(RATE * (0.3 + 0.7 * (i * 0.618 % 1)))
+        pieces += [sound, np.zeros(pause, "<i2")]
+        total += len(sound) + pause
         words += words_of(text)
     path = folder / f"speech-{seconds}.wav"
     with wave.open(str(path), "wb") as w:

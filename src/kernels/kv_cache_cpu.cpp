@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "kernels/parallel.h"
+#include "kernels/scratch.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -107,13 +109,15 @@ HWY_INLINE void softmax(float* scores, size_t n) {
   }
 }
 
-void self_attention(
+void self_attention_head(
     const float* qkv,
     float* keys,
     float* values,
-    const std::vector<std::vector<int>>& holders,
+    const int* holder,
     const CacheShape& s,
     float scale,
+    int64_t item,
+    float* weights,
     float* out) {
   const auto heads = static_cast<size_t>(s.heads);
   const auto dim = static_cast<size_t>(s.dim);
@@ -121,39 +125,31 @@ void self_attention(
   const auto length = static_cast<size_t>(s.length);
   const auto capacity = static_cast<size_t>(s.capacity);
   const size_t width = heads * dim;
-  const auto tasks = static_cast<int>(static_cast<size_t>(s.rows) * heads);
-  const bool worth =
-      static_cast<size_t>(tasks) * steps * (length + steps) * dim > 100'000;
-#pragma omp parallel for if (worth) schedule(static)
-  for (int task = 0; task < tasks; ++task) {
-    const size_t row = static_cast<size_t>(task) / heads;
-    const size_t head = static_cast<size_t>(task) % heads;
-    const float* mine = qkv + row * steps * 3 * width + head * dim;
-    const size_t own = (row * heads + head) * capacity;
-    for (size_t t = 0; t < steps; ++t) {
-      const float* x = mine + t * 3 * width;
-      const size_t to = (own + length + t) * dim;
-      std::copy_n(x + width, dim, keys + to);
-      std::copy_n(x + 2 * width, dim, values + to);
+  const size_t row = static_cast<size_t>(item) / heads;
+  const size_t head = static_cast<size_t>(item) % heads;
+  const float* mine = qkv + row * steps * 3 * width + head * dim;
+  const size_t own = (row * heads + head) * capacity;
+  for (size_t t = 0; t < steps; ++t) {
+    const float* x = mine + t * 3 * width;
+    const size_t to = (own + length + t) * dim;
+    std::copy_n(x + width, dim, keys + to);
+    std::copy_n(x + 2 * width, dim, values + to);
+  }
+  const auto at = [&](size_t position) {
+    const auto in = static_cast<size_t>(holder[position]);
+    return ((in * heads + head) * capacity + position) * dim;
+  };
+  for (size_t t = 0; t < steps; ++t) {
+    const float* q = mine + t * 3 * width;
+    const size_t seen = length + t + 1;
+    for (size_t p = 0; p < seen; ++p) {
+      weights[p] = scale * dot(q, keys + at(p), dim);
     }
-    std::vector<float> weights(length + steps);
-    const int* holder = holders[row].data();
-    const auto at = [&](size_t position) {
-      const auto in = static_cast<size_t>(holder[position]);
-      return ((in * heads + head) * capacity + position) * dim;
-    };
-    for (size_t t = 0; t < steps; ++t) {
-      const float* q = mine + t * 3 * width;
-      const size_t seen = length + t + 1;
-      for (size_t p = 0; p < seen; ++p) {
-        weights[p] = scale * dot(q, keys + at(p), dim);
-      }
-      softmax(weights.data(), seen);
-      float* y = out + (row * steps + t) * width + head * dim;
-      std::fill_n(y, dim, 0.0f);
-      for (size_t p = 0; p < seen; ++p) {
-        add_scaled(weights[p], values + at(p), y, dim);
-      }
+    softmax(weights, seen);
+    float* y = out + (row * steps + t) * width + head * dim;
+    std::fill_n(y, dim, 0.0f);
+    for (size_t p = 0; p < seen; ++p) {
+      add_scaled(weights[p], values + at(p), y, dim);
     }
   }
 }
@@ -351,19 +347,47 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace mlx_audio::kernels {
 
-HWY_EXPORT(self_attention);
+HWY_EXPORT(self_attention_head);
 HWY_EXPORT(cross_attention);
 
-void self_attention_cpu(
+void self_attention_head(
     const float* qkv,
     float* keys,
     float* values,
     const std::vector<std::vector<int>>& holders,
     const CacheShape& shape,
     float scale,
+    int64_t item,
     float* out) {
-  HWY_DYNAMIC_DISPATCH(self_attention)
-  (qkv, keys, values, holders, shape, scale, out);
+  static thread_local Scratch scratch;
+  const auto row = static_cast<size_t>(item / shape.heads);
+  HWY_DYNAMIC_DISPATCH(self_attention_head)
+  (qkv,
+   keys,
+   values,
+   holders[row].data(),
+   shape,
+   scale,
+   item,
+   scratch.floats(shape.length + shape.steps),
+   out);
+}
+
+void self_attention_cpu(
+    const float* qkv,
+    float* keys,
+    float* values,
+    const std::vector<std::vector<int>>& holders,
+    const CacheShape& s,
+    float scale,
+    float* out) {
+  const int64_t items = static_cast<int64_t>(s.rows) * s.heads;
+  // A piece of work should outlast waking a thread.
+  const int64_t work =
+      static_cast<int64_t>(s.steps) * (s.length + s.steps) * s.dim;
+  parallel_for(items, std::max<int64_t>(50'000 / work, 1), [&](int64_t item) {
+    self_attention_head(qkv, keys, values, holders, s, scale, item, out);
+  });
 }
 
 void cross_attention_cpu(

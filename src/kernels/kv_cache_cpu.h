@@ -1,6 +1,7 @@
 // The CPU's side of kv_cache.h.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 namespace mlx_audio::kernels {
@@ -23,6 +24,17 @@ void self_attention_cpu(
     const std::vector<std::vector<int>>& holders,
     const CacheShape& shape,
     float scale,
+    float* out);
+
+/// The same for one head of one row, item = row x heads + head, in this thread.
+void self_attention_head(
+    const float* qkv,
+    float* keys,
+    float* values,
+    const std::vector<std::vector<int>>& holders,
+    const CacheShape& shape,
+    float scale,
+    int64_t item,
     float* out);
 
 struct CrossShape {

@@ -15,7 +15,6 @@ namespace mlx_audio::kernels {
 namespace {
 
 constexpr int64_t kPanel = 64; // columns
-constexpr int64_t kFewRows = 192; // up to here each panel takes all rows
 
 bool runs_here() {
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -61,12 +60,19 @@ uint32_t* as_words(float* x) {
 /// Rows of activations in the form that a product takes.
 class Prepared {
  public:
-  /// Of `count` rows and `words` words each.
-  Prepared(PackedType type, int64_t count, int64_t words, Scratch& scratch)
+  /// Of `count` rows and `words` words each, in floats(count, words).
+  Prepared(PackedType type, int64_t count, int64_t words, float* storage)
       : type_(type), stride_(words) {
-    words_ = as_words(scratch.floats(count * (words + 2) + 32));
+    words_ = as_words(storage);
     scales_ = reinterpret_cast<float*>(words_ + count * words);
     sums_ = reinterpret_cast<int32_t*>(scales_ + count);
+  }
+
+  Prepared(PackedType type, int64_t count, int64_t words, Scratch& scratch)
+      : Prepared(type, count, words, scratch.floats(floats(count, words))) {}
+
+  static int64_t floats(int64_t count, int64_t words) {
+    return count * (words + 2) + 32;
   }
 
   void set(int64_t row, const float* x, int64_t count) {
@@ -273,7 +279,7 @@ void packed_linear_rows(const PackedLinear& w, const PackedProduct& p) {
 }
 
 void packed_linear(const PackedLinear& w, const PackedProduct& p) {
-  if (p.m > kFewRows) {
+  if (p.m > kFewPackedRows) {
     int64_t blocks = (p.m + kPackedRows - 1) / kPackedRows;
     parallel_for(blocks, 1, [&](int64_t block) {
       PackedProduct part = p;
@@ -292,6 +298,23 @@ void packed_linear(const PackedLinear& w, const PackedProduct& p) {
   int64_t grain = std::max<int64_t>(65536 / work, 1);
   grain = std::max<int64_t>(grain, w.panels() / 32);
   parallel_for(w.panels(), grain, [&](int64_t panel) {
+    run_panel(w, p, rows.rows(), panel);
+  });
+}
+
+int64_t packed_shared_floats(int64_t rows, int64_t in) {
+  return Prepared::floats(rows, in);
+}
+
+void packed_linear(
+    const PackedLinear& w,
+    const PackedProduct& p,
+    Team& team,
+    int thread,
+    float* shared) {
+  Prepared rows(w.type(), p.m, words_of(w.type(), w.in()), shared);
+  team.loop(thread, p.m, [&](int64_t r) { prepare_row(rows, p, r, w.in()); });
+  team.loop(thread, w.panels(), [&](int64_t panel) {
     run_panel(w, p, rows.rows(), panel);
   });
 }

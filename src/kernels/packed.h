@@ -9,6 +9,7 @@
 #include <hwy/aligned_allocator.h>
 
 #include "kernels/linear.h"
+#include "kernels/team.h"
 
 namespace mlx_audio::kernels {
 
@@ -96,10 +97,24 @@ struct PackedProduct {
 /// On all threads.
 void packed_linear(const PackedLinear& weight, const PackedProduct& product);
 
+/// Floats that a team shares for products of that many rows and inputs.
+int64_t packed_shared_floats(int64_t rows, int64_t in);
+
+/// For few rows, called by every thread of a team; `shared` is theirs together.
+void packed_linear(
+    const PackedLinear& weight,
+    const PackedProduct& product,
+    Team& team,
+    int thread,
+    float* shared);
+
 /// In this thread, for blocks of some dozens of rows.
 void packed_linear_rows(
     const PackedLinear& weight,
     const PackedProduct& product);
+
+/// Up to here each panel best takes all rows at once.
+constexpr int64_t kFewPackedRows = 192;
 
 /// Rows that packed_linear_rows() is best called with.
 constexpr int64_t kPackedRows = 48;

@@ -184,22 +184,21 @@ void Decoder::fetch(const mx::array& hidden) {
 
 void Decoder::score_rows(const std::vector<const Hypothesis*>& rows) {
   scores_.resize(rows.size());
-  kernels::parallel_for(
-      static_cast<int64_t>(rows.size()), 1, [&](int64_t i) {
-        auto at = static_cast<size_t>(i);
-        if (rows[at]->done) {
-          return;
-        }
-        auto logits = row_logits(at);
-        auto& scores = scores_[at];
-        rules_.apply(logits, rows[at]->sampled);
-        scores.total = kernels::log_sum_exp(logits);
-        if (beam_) {
-          scores.offers = kernels::largest(logits, group_ + 1);
-        } else if (options_.temperature == 0) {
-          scores.best = kernels::argmax(logits);
-        }
-      });
+  kernels::parallel_for(static_cast<int64_t>(rows.size()), 1, [&](int64_t i) {
+    auto at = static_cast<size_t>(i);
+    if (rows[at]->done) {
+      return;
+    }
+    auto logits = row_logits(at);
+    auto& scores = scores_[at];
+    rules_.apply(logits, rows[at]->sampled);
+    scores.total = kernels::log_sum_exp(logits);
+    if (beam_) {
+      scores.offers = kernels::largest(logits, group_ + 1);
+    } else if (options_.temperature == 0) {
+      scores.best = kernels::argmax(logits);
+    }
+  });
 }
 
 // Greedy, or sampling of independent rows.
@@ -242,7 +241,7 @@ void Decoder::step_beam(
   std::vector<Offer> offers;
   for (size_t i = 0; i < search.rows.size(); ++i) {
     // Before the first choice all rows are one.
-    if (i > 0 && search.rows[i].sampled.empty()) {
+    if (i > 0 && search.rows[i].sampled.size() == options_.resume.size()) {
       break;
     }
     const auto& scores = scores_[first_row + i];
@@ -318,7 +317,8 @@ DecodeResult Decoder::finish(Search& search) {
   size_t best = 0;
   double best_score = -std::numeric_limits<double>::infinity();
   for (size_t i = 0; i < candidates.size(); ++i) {
-    auto length = static_cast<double>(candidates[i].tokens.size());
+    auto length = static_cast<double>(
+        candidates[i].tokens.size() - options_.resume.size());
     double penalty = options_.length_penalty
         ? std::pow((5 + length) / 6, *options_.length_penalty)
         : length;
@@ -333,7 +333,10 @@ DecodeResult Decoder::finish(Search& search) {
     }
   }
   DecodeResult result;
-  result.tokens = candidates[best].tokens;
+  result.tokens.assign(
+      candidates[best].tokens.begin() +
+          static_cast<std::ptrdiff_t>(options_.resume.size()),
+      candidates[best].tokens.end());
   result.text = strip(tokenizer_.decode(result.tokens));
   result.avg_logprob = static_cast<double>(candidates[best].sum) /
       static_cast<double>(result.tokens.size() + 1);
@@ -347,6 +350,8 @@ std::vector<DecodeResult> Decoder::run() {
   int sample_length =
       options_.max_tokens > 0 ? options_.max_tokens : context / 2;
   auto initial = initial_tokens(model_, tokenizer_, options_, sample_length);
+  initial.insert(initial.end(), options_.resume.begin(), options_.resume.end());
+  sample_length -= static_cast<int>(options_.resume.size());
   auto sot = std::find(initial.begin(), initial.end(), tokenizer_.sot);
   auto sot_at = static_cast<int>(sot - initial.begin());
   auto count = static_cast<size_t>(windows_.count());
@@ -376,17 +381,18 @@ std::vector<DecodeResult> Decoder::run() {
   std::iota(active.begin(), active.end(), 0);
   for (size_t i = 0; i < count; ++i) {
     searches[i].window = static_cast<int>(i);
-    searches[i].rows.resize(group);
+    searches[i].rows.assign(group, {.sampled = options_.resume});
   }
   if (group > 1) {
     std::vector<int> sources;
     for (size_t row = 0; row < count * group; ++row) {
       sources.push_back(static_cast<int>(row / group));
     }
-    logits_ = mx::contiguous(mx::repeat(
-        mx::reshape(logits_, {windows_.count(), tokenizer_.n_vocab}),
-        group_,
-        0));
+    logits_ = mx::contiguous(
+        mx::repeat(
+            mx::reshape(logits_, {windows_.count(), tokenizer_.n_vocab}),
+            group_,
+            0));
     logits_.eval();
     state.reorder(sources);
   }
@@ -463,7 +469,12 @@ int max_prompt_tokens(const WhisperConfig& config) {
 }
 
 EncodedWindows encode_windows(const WhisperModel& model, const mx::array& mel) {
-  auto audio = model.encode(mel);
+  return remember_windows(model, model.encode(mel));
+}
+
+EncodedWindows remember_windows(
+    const WhisperModel& model,
+    const mx::array& audio) {
   auto memory = std::make_shared<AudioMemory>(model.remember(audio));
   // Evaluated together, so that nothing of the encoder is kept or redone.
   std::vector<mx::array> all = {audio};
@@ -473,6 +484,21 @@ EncodedWindows encode_windows(const WhisperModel& model, const mx::array& mel) {
   }
   mx::eval(all);
   return {audio, std::move(memory)};
+}
+
+EncodedWindows select_windows(
+    const EncodedWindows& windows,
+    const std::vector<int>& places) {
+  auto index =
+      mx::array(places.begin(), {static_cast<int>(places.size())}, mx::int32);
+  AudioMemory memory;
+  for (const auto& layer : *windows.memory) {
+    memory.push_back(
+        {mx::take(layer.keys, index, 0), mx::take(layer.values, index, 0)});
+  }
+  return {
+      mx::take(windows.audio, index, 0),
+      std::make_shared<AudioMemory>(std::move(memory))};
 }
 
 std::vector<DecodeResult> decode_windows(

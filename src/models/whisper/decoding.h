@@ -25,6 +25,9 @@ struct DecodeOptions {
   std::vector<int> prompt; ///< tokens of what came before
   std::vector<int> hotwords; ///< tokens put before them
   std::vector<int> prefix; ///< tokens that the window must begin with
+  /// Tokens heard in the window already, up to the time where more follows: the
+  /// results go on from there.
+  std::vector<int> resume;
   std::vector<int> suppress; ///< tokens never to produce
   bool suppress_blank = true;
   bool timestamps = true;
@@ -34,7 +37,7 @@ struct DecodeOptions {
 };
 
 struct DecodeResult {
-  std::vector<int> tokens; ///< without the end
+  std::vector<int> tokens; ///< without the end, and without `resume`
   std::string text; ///< stripped
   double avg_logprob = 0;
   double no_speech_prob = 0;
@@ -58,6 +61,16 @@ struct EncodedWindows {
 };
 
 EncodedWindows encode_windows(const WhisperModel& model, const mx::array& mel);
+
+/// The same for results of the encoder, [windows, 1500, width].
+EncodedWindows remember_windows(
+    const WhisperModel& model,
+    const mx::array& audio);
+
+/// The windows at those places.
+EncodedWindows select_windows(
+    const EncodedWindows& windows,
+    const std::vector<int>& places);
 
 /// Decodes all windows at once.
 std::vector<DecodeResult> decode_windows(

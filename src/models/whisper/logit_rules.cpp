@@ -19,6 +19,7 @@ LogitRules::LogitRules(
     const DecodeOptions& options)
     : tokenizer_(tokenizer),
       suppress_(options.suppress),
+      resumed_(options.resume.size()),
       timestamps_(options.timestamps),
       max_initial_(
           options.max_initial_timestamp < 0
@@ -48,6 +49,9 @@ void LogitRules::apply(std::span<float> logits, std::span<const int> sampled)
     for (int token : blank_) {
       logits[static_cast<size_t>(token)] = kNever;
     }
+  }
+  if (resumed_ > 0 && sampled.size() == resumed_) {
+    logits[static_cast<size_t>(tokenizer_.eot)] = kNever;
   }
   for (int token : suppress_) {
     logits[static_cast<size_t>(token)] = kNever;

@@ -23,6 +23,7 @@ class LogitRules {
   const WhisperTokenizer& tokenizer_;
   std::vector<int> suppress_;
   std::vector<int> blank_;
+  size_t resumed_; // tokens of a window that goes on; it has more to say
   bool timestamps_;
   int max_initial_; // index; negative: no limit
   float repetition_penalty_;

@@ -18,6 +18,7 @@ using kernels::packed_linear;
 using kernels::packed_linear_rows;
 using kernels::PackedLinear;
 using kernels::PackedMemory;
+using kernels::PackedProduct;
 using kernels::PackedType;
 using kernels::parallel_for;
 using kernels::Scratch;
@@ -125,21 +126,14 @@ void encoder_layer(
   });
 }
 
-void norm_rows(
-    const kernels::PackedNorm& norm,
-    const float* x,
-    int64_t rows,
-    float* y) {
-  auto width = static_cast<int64_t>(norm.weight.size());
-  parallel_for(rows, 64, [&](int64_t r) {
-    kernels::avx512::layer_norm(
-        x + r * width,
-        norm.weight.data(),
-        norm.bias.data(),
-        norm.eps,
-        width,
-        y + r * width);
-  });
+void norm_row(const kernels::PackedNorm& norm, const float* x, float* y) {
+  kernels::avx512::layer_norm(
+      x,
+      norm.weight.data(),
+      norm.bias.data(),
+      norm.eps,
+      static_cast<int64_t>(norm.weight.size()),
+      y);
 }
 
 // One window: mel [2 context, n_mels] -> y [context, width]. A frame with its
@@ -176,7 +170,9 @@ void encode_window(const PackedEncoder& e, const float* mel, float* y) {
   for (const auto& layer : e.layers) {
     encoder_layer(e, layer, e.context, y);
   }
-  norm_rows(e.norm, y, e.context, y);
+  parallel_for(e.context, 64, [&](int64_t r) {
+    norm_row(e.norm, y + r * width, y + r * width);
+  });
 }
 
 struct DecodeShape {
@@ -186,80 +182,168 @@ struct DecodeShape {
   std::vector<int> windows;
 };
 
-// One layer over x [rows x steps, width], in place.
-void decoder_layer(
+// How the loops of a decoder's step run: few rows by a team of threads, which
+// the many short loops need; a prompt's many by the pool.
+struct ByTeam {
+  kernels::Team& team;
+  int thread;
+  float* shared;
+
+  template <class Function>
+  void each(int64_t count, const Function& function) const {
+    team.loop(thread, count, function);
+  }
+  void product(const PackedLinear& w, const PackedProduct& p) const {
+    packed_linear(w, p, team, thread, shared);
+  }
+};
+
+struct ByPool {
+  template <class Function>
+  void each(int64_t count, const Function& function) const {
+    parallel_for(count, 1, function);
+  }
+  void product(const PackedLinear& w, const PackedProduct& p) const {
+    packed_linear(w, p);
+  }
+};
+
+// What a step of the decoder works on; x [rows x steps, width] in place.
+struct DecoderStep {
+  const PackedDecoder& decoder;
+  const PackedCache& cache;
+  const std::vector<std::vector<int>>& holders;
+  const DecodeShape& shape;
+  const kernels::CacheShape& cache_shape;
+  float* x;
+  float* wide; // [rows x steps, the widest of a layer's results]
+  float* seen; // [rows x steps, width]
+
+  int64_t m() const {
+    return static_cast<int64_t>(shape.rows) * shape.steps;
+  }
+
+  template <class Loops>
+  void layer(
+      size_t index,
+      const std::vector<mx::array>& memory,
+      const Loops& loops) const {
+    const PackedDecoderLayer& layer = decoder.layers[index];
+    const PackedCache::Layer& own = cache.layers[index];
+    auto product = [&](const PackedLinear& w,
+                       const float* from,
+                       float* to,
+                       bool add,
+                       const kernels::PackedNorm* norm = nullptr,
+                       kernels::Activation activation =
+                           kernels::Activation::none) {
+      loops.product(
+          w,
+          {.x = from,
+           .x_stride = w.in(),
+           .m = m(),
+           .norm = norm,
+           .activation = activation,
+           .y = to,
+           .y_stride = w.out(),
+           .add = add});
+    };
+    product(layer.qkv, x, wide, false, &layer.attention_norm);
+    loops.each(
+        static_cast<int64_t>(shape.rows) * decoder.heads, [&](int64_t item) {
+          kernels::self_attention_head(
+              wide,
+              own.keys.get(),
+              own.values.get(),
+              holders,
+              cache_shape,
+              kScale,
+              item,
+              seen);
+        });
+    product(layer.out, seen, x, true);
+    product(layer.cross_query, x, wide, false, &layer.cross_norm);
+    cross_attention(
+        memory[2 * index].data<uint32_t>(),
+        memory[2 * index + 1].data<uint32_t>(),
+        layer.cross_query.out(),
+        loops);
+    product(layer.cross_out, seen, x, true);
+    product(
+        layer.mlp1, x, wide, false, &layer.mlp_norm, kernels::Activation::gelu);
+    product(layer.mlp2, wide, x, true);
+  }
+
+  template <class Loops>
+  void cross_attention(
+      const uint32_t* keys,
+      const uint32_t* values,
+      int64_t width,
+      const Loops& loops) const {
+    PackedMemory memory = decoder.memory(shape.length);
+    auto windows = static_cast<int64_t>(shape.windows.size());
+    int64_t group = m() / windows; // rows that read one window
+    int64_t blocks = (group + kQueries - 1) / kQueries;
+    int heads = decoder.heads;
+    loops.each(windows * heads * blocks, [&](int64_t i) {
+      int64_t window = i / (heads * blocks);
+      int64_t head = i / blocks % heads;
+      int64_t first = window * group + i % blocks * kQueries;
+      int64_t at =
+          static_cast<int64_t>(shape.windows[static_cast<size_t>(window)]) *
+              heads +
+          head;
+      packed_attend(
+          memory,
+          keys + at * memory.key_words(),
+          values + at * memory.value_words(),
+          wide + first * width + head * kHead,
+          width,
+          std::min(kQueries, (window + 1) * group - first),
+          kScale,
+          seen + first * width + head * kHead,
+          width);
+    });
+  }
+
+  template <class Loops>
+  void run(const std::vector<mx::array>& memory, const Loops& loops) const {
+    for (size_t i = 0; i < decoder.layers.size(); ++i) {
+      layer(i, memory, loops);
+    }
+    int64_t width = decoder.projection.in();
+    loops.each(m(), [&](int64_t r) {
+      norm_row(decoder.norm, x + r * width, x + r * width);
+    });
+  }
+};
+
+void decode_step(
     const PackedDecoder& decoder,
-    const PackedDecoderLayer& layer,
-    const DecodeShape& shape,
-    const PackedCache::Layer& cache,
+    const PackedCache& cache,
     const std::vector<std::vector<int>>& holders,
+    const DecodeShape& shape,
     const kernels::CacheShape& cache_shape,
-    const uint32_t* keys,
-    const uint32_t* values,
+    const std::vector<mx::array>& memory,
     float* x) {
   static thread_local Scratch scratch;
-  int64_t width = layer.qkv.in();
-  int64_t inner = layer.mlp1.out();
+  int64_t width = decoder.projection.in();
   int64_t m = static_cast<int64_t>(shape.rows) * shape.steps;
-  float* wide = scratch.floats(m * (std::max(3 * width, inner) + width));
-  float* seen = wide + m * std::max(3 * width, inner);
-  auto product = [&](const PackedLinear& w,
-                     const float* from,
-                     float* to,
-                     bool add,
-                     const kernels::PackedNorm* norm = nullptr,
-                     kernels::Activation activation =
-                         kernels::Activation::none) {
-    packed_linear(
-        w,
-        {.x = from,
-         .x_stride = w.in(),
-         .m = m,
-         .norm = norm,
-         .activation = activation,
-         .y = to,
-         .y_stride = w.out(),
-         .add = add});
-  };
-  product(layer.qkv, x, wide, false, &layer.attention_norm);
-  kernels::self_attention_cpu(
-      wide,
-      cache.keys.get(),
-      cache.values.get(),
-      holders,
-      cache_shape,
-      kScale,
-      seen);
-  product(layer.out, seen, x, true);
-  product(layer.cross_query, x, wide, false, &layer.cross_norm);
-  PackedMemory memory = decoder.memory(shape.length);
-  auto windows = static_cast<int64_t>(shape.windows.size());
-  int64_t group = m / windows; // rows that read one window
-  int64_t blocks = (group + kQueries - 1) / kQueries;
-  int heads = decoder.heads;
-  parallel_for(windows * heads * blocks, 1, [&](int64_t i) {
-    int64_t window = i / (heads * blocks);
-    int64_t head = i / blocks % heads;
-    int64_t first = window * group + i % blocks * kQueries;
-    int64_t at =
-        static_cast<int64_t>(shape.windows[static_cast<size_t>(window)]) *
-            heads +
-        head;
-    packed_attend(
-        memory,
-        keys + at * memory.key_words(),
-        values + at * memory.value_words(),
-        wide + first * width + head * kHead,
-        width,
-        std::min(kQueries, (window + 1) * group - first),
-        kScale,
-        seen + first * width + head * kHead,
-        width);
+  int64_t widest = width;
+  for (const auto& layer : decoder.layers) {
+    widest = std::max<int64_t>({widest, layer.qkv.out(), layer.mlp1.out()});
+  }
+  int64_t shared = kernels::packed_shared_floats(m, widest);
+  float* wide = scratch.floats(m * (widest + width) + shared);
+  float* seen = wide + m * widest;
+  DecoderStep step{decoder, cache, holders, shape, cache_shape, x, wide, seen};
+  if (m > kernels::kFewPackedRows) {
+    step.run(memory, ByPool());
+    return;
+  }
+  kernels::run_team([&](kernels::Team& team, int thread) {
+    step.run(memory, ByTeam{team, thread, seen + m * width});
   });
-  product(layer.cross_out, seen, x, true);
-  product(
-      layer.mlp1, x, wide, false, &layer.mlp_norm, kernels::Activation::gelu);
-  product(layer.mlp2, wide, x, true);
 }
 
 } // namespace
@@ -439,23 +523,8 @@ mx::array packed_decode(
           const std::vector<mx::array>& in, std::vector<mx::array>& out) {
         float* y = out[0].data<float>();
         std::copy_n(in[0].data<float>(), in[0].size(), y);
-        for (size_t i = 0; i < decoder->layers.size(); ++i) {
-          decoder_layer(
-              *decoder,
-              decoder->layers[i],
-              shape,
-              cache->layers[i],
-              holders,
-              cache_shape,
-              in[1 + 2 * i].data<uint32_t>(),
-              in[2 + 2 * i].data<uint32_t>(),
-              y);
-        }
-        norm_rows(
-            decoder->norm,
-            y,
-            static_cast<int64_t>(shape.rows) * shape.steps,
-            y);
+        std::vector<mx::array> memory(in.begin() + 1, in.end());
+        decode_step(*decoder, *cache, holders, shape, cache_shape, memory, y);
       },
       {flops, bytes},
       kernels::Layout::any);

@@ -423,27 +423,12 @@ void Transcriber::skip_hallucinations(
 // takes memory.
 EncodedWindows Transcriber::encode_ranges(const std::vector<Range>& ranges) {
   std::vector<mx::array> audio;
-  std::vector<AudioMemory> memories;
   for (const auto& range : ranges) {
-    auto one = encode_windows(
-        whisper_->model, window_mel(range.begin, range.end - range.begin));
-    audio.push_back(one.audio);
-    memories.push_back(*one.memory);
+    audio.push_back(whisper_->model.encode(
+        window_mel(range.begin, range.end - range.begin)));
+    audio.back().eval();
   }
-  AudioMemory memory;
-  for (size_t layer = 0; layer < memories[0].size(); ++layer) {
-    std::vector<mx::array> keys;
-    std::vector<mx::array> values;
-    for (auto& one : memories) {
-      keys.push_back(one[layer].keys);
-      values.push_back(one[layer].values);
-    }
-    memory.push_back({mx::concatenate(keys, 0), mx::concatenate(values, 0)});
-    mx::eval({memory.back().keys, memory.back().values});
-  }
-  return {
-      mx::concatenate(audio, 0),
-      std::make_shared<AudioMemory>(std::move(memory))};
+  return remember_windows(whisper_->model, mx::concatenate(audio, 0));
 }
 
 // Seconds of speech in the range from a time on, without its padding.
@@ -458,6 +443,76 @@ double Transcriber::speech_after(double seconds, const Range& range) const {
     samples += std::max<int64_t>(end - begin, 0);
   }
   return static_cast<double>(samples) / kSampleRate;
+}
+
+// Whether a window's segments end before its speech does.
+bool Transcriber::ends_early(
+    const std::vector<TranscriptionSegment>& segments,
+    const Range& range) const {
+  double end = segments.back().end;
+  return options_.timestamps &&
+      end > static_cast<double>(range.begin) / kFramesPerSecond + 1.2 &&
+      speech_after(end, range) > 0.5;
+}
+
+// The segments of one window of a batch. Where the model ended before the
+// speech does, it is made to go on from its last time.
+std::vector<TranscriptionSegment> Transcriber::batched_segments(
+    const EncodedWindows& windows,
+    size_t index,
+    const Range& range,
+    DecodeOptions decoding,
+    DecodeResult result) {
+  int64_t frames = range.end - range.begin;
+  auto split = [&] {
+    return split_window(result, whisper_->tokenizer, range.begin, frames, true)
+        .segments;
+  };
+  auto segments = split();
+  auto is_time = [&](int token) {
+    return token >= whisper_->tokenizer.timestamp_begin;
+  };
+  for (int more = 0; more < 3 && ends_early(segments, range); ++more) {
+    auto& heard = decoding.resume;
+    heard.insert(heard.end(), result.tokens.begin(), result.tokens.end());
+    if (heard.size() < 2 || !is_time(heard.back())) {
+      break;
+    }
+    if (!is_time(heard[heard.size() - 2])) {
+      heard.push_back(heard.back()); // from where the last segment ends
+    }
+    result = decode_with_fallback(
+                 *whisper_,
+                 select_windows(windows, {static_cast<int>(index)}),
+                 options_,
+                 decoding,
+                 random_)
+                 .front();
+    if (std::all_of(result.tokens.begin(), result.tokens.end(), is_time)) {
+      break;
+    }
+    // Its first segment begins with the last time heard.
+    result.tokens.insert(result.tokens.begin(), heard.back());
+    heard.pop_back();
+    auto rest = split();
+    segments.insert(
+        segments.end(),
+        std::make_move_iterator(rest.begin()),
+        std::make_move_iterator(rest.end()));
+  }
+  if (options_.word_timestamps) {
+    add_word_timestamps(
+        segments,
+        whisper_->model,
+        whisper_->tokenizer,
+        mx::take(windows.audio, mx::array({static_cast<int>(index)}), 0),
+        static_cast<int>(frames),
+        language_,
+        options_,
+        last_speech_end_);
+    last_speech_end_ = last_end(segments).value_or(last_speech_end_);
+  }
+  return segments;
 }
 
 void Transcriber::batched_step() {
@@ -484,7 +539,7 @@ void Transcriber::batched_step() {
   std::vector<size_t> slots(batch.size()); // of the ranges that are decoded
   std::iota(slots.begin(), slots.end(), size_t{0});
   auto todo = batch;
-  // A window may end before its speech does; what is left is heard again.
+  // What a window leaves unheard even so is a window of its own.
   for (int round = 0; round < 3 && !todo.empty(); ++round) {
     auto windows = encode_ranges(todo);
     auto results =
@@ -496,30 +551,14 @@ void Transcriber::batched_step() {
         continue;
       }
       const auto& range = todo[i];
-      int64_t frames = range.end - range.begin;
       auto segments =
-          split_window(
-              results[i], whisper_->tokenizer, range.begin, frames, true)
-              .segments;
-      if (options_.word_timestamps) {
-        auto index = static_cast<int>(i);
-        add_word_timestamps(
-            segments,
-            whisper_->model,
-            whisper_->tokenizer,
-            mx::take(windows.audio, mx::array({index}), 0),
-            static_cast<int>(frames),
-            language_,
-            options_,
-            last_speech_end_);
-        last_speech_end_ = last_end(segments).value_or(last_speech_end_);
-      }
-      double end = segments.back().end;
-      // A little earlier: times of segments are rounded and words begin soft.
-      auto next = static_cast<int64_t>((end - 0.2) * kFramesPerSecond);
-      if (options_.timestamps && next > range.begin + kFramesPerSecond &&
-          speech_after(end, range) > 0.5) {
-        left.push_back({next, range.end});
+          batched_segments(windows, i, range, decoding, std::move(results[i]));
+      if (ends_early(segments, range)) {
+        // A little earlier: times of segments are rounded and words begin soft.
+        left.push_back(
+            {static_cast<int64_t>(
+                 (segments.back().end - 0.2) * kFramesPerSecond),
+             range.end});
         left_slots.push_back(slots[i]);
       }
       auto& all = heard[slots[i]];

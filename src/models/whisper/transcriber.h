@@ -102,6 +102,15 @@ class Transcriber : public TranscriptionStream {
   void batched_step();
   EncodedWindows encode_ranges(const std::vector<Range>& ranges);
   double speech_after(double seconds, const Range& range) const;
+  bool ends_early(
+      const std::vector<TranscriptionSegment>& segments,
+      const Range& range) const;
+  std::vector<TranscriptionSegment> batched_segments(
+      const EncodedWindows& windows,
+      size_t index,
+      const Range& range,
+      DecodeOptions decoding,
+      DecodeResult result);
   bool next_range();
   int64_t content_frames() const;
   mx::array window_mel(int64_t seek, int64_t frames);

@@ -190,19 +190,8 @@ std::vector<DecodeResult> decode_with_fallback(
     decoding.temperature = temperature;
     decoding.beam_size = temperature > 0 ? 1 : options.beam_size;
     decoding.best_of = temperature > 0 ? options.best_of : 1;
-    EncodedWindows some = windows;
-    if (todo.size() != results.size()) {
-      auto index =
-          mx::array(todo.begin(), {static_cast<int>(todo.size())}, mx::int32);
-      AudioMemory memory;
-      for (const auto& layer : *windows.memory) {
-        memory.push_back(
-            {mx::take(layer.keys, index, 0), mx::take(layer.values, index, 0)});
-      }
-      some = {
-          mx::take(windows.audio, index, 0),
-          std::make_shared<AudioMemory>(std::move(memory))};
-    }
+    EncodedWindows some =
+        todo.size() == results.size() ? windows : select_windows(windows, todo);
     auto tried = decode_windows(
         whisper.model, whisper.tokenizer, some, decoding, random);
     std::vector<int> failed;

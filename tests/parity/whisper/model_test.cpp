@@ -68,16 +68,21 @@ TEST_P(WhisperParity, ForcedLogits) {
   }
 }
 
-TEST_P(WhisperParity, DecodesTheFirstWindow) {
-  auto windows = first_window();
-  const auto& want = r().golden_case["decode_first"];
+DecodeOptions usual_options(const WhisperTokenizer& t) {
   DecodeOptions options;
-  options.suppress = r().tokenizer->non_speech_tokens();
-  const auto& t = *r().tokenizer;
+  options.suppress = t.non_speech_tokens();
   for (int id :
        {t.transcribe, t.translate, t.sot, t.sot_prev, t.sot_lm, t.no_speech}) {
     options.suppress.push_back(id);
   }
+  return options;
+}
+
+TEST_P(WhisperParity, DecodesTheFirstWindow) {
+  auto windows = first_window();
+  const auto& want = r().golden_case["decode_first"];
+  const auto& t = *r().tokenizer;
+  auto options = usual_options(t);
   std::mt19937_64 random(0);
   auto result = decode_windows(*r().model, t, windows, options, random).front();
   EXPECT_EQ(result.tokens, want["tokens"].get<std::vector<int>>());
@@ -87,6 +92,34 @@ TEST_P(WhisperParity, DecodesTheFirstWindow) {
       result.no_speech_prob, want["no_speech_prob"].get<double>(), 2e-3);
   EXPECT_NEAR(
       result.compression_ratio, want["compression_ratio"].get<double>(), 1e-5);
+}
+
+TEST_P(WhisperParity, GoesOnFromWhatWasHeard) {
+  auto windows = first_window();
+  const auto& t = *r().tokenizer;
+  auto options = usual_options(t);
+  std::mt19937_64 random(0);
+  auto whole = decode_windows(*r().model, t, windows, options, random).front();
+  // From the last time that text follows.
+  auto at = whole.tokens.size() - 1;
+  while (at > 0 &&
+         !(whole.tokens[at - 1] >= t.timestamp_begin &&
+           whole.tokens[at] < t.eot)) {
+    --at;
+  }
+  ASSERT_GT(at, 0u);
+  auto cut = whole.tokens.begin() + static_cast<std::ptrdiff_t>(at);
+  options.resume.assign(whole.tokens.begin(), cut);
+  auto rest = decode_windows(*r().model, t, windows, options, random).front();
+  EXPECT_EQ(rest.tokens, std::vector<int>(cut, whole.tokens.end()));
+  // Where all is said, it is asked to say more all the same.
+  options.resume = whole.tokens;
+  options.max_tokens = static_cast<int>(whole.tokens.size()) + 1;
+  rest = decode_windows(*r().model, t, windows, options, random).front();
+  EXPECT_EQ(rest.tokens.size(), 1u);
+  options.beam_size = 5;
+  rest = decode_windows(*r().model, t, windows, options, random).front();
+  EXPECT_EQ(rest.tokens.size(), 1u);
 }
 
 TEST_P(WhisperParity, DetectsLanguages) {
