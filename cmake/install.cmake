@@ -39,7 +39,7 @@ install(FILES ${CMAKE_BINARY_DIR}/mlx_audioConfig.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/mlx_audio)
 
 # Python mlx-audio's program names.
-foreach(name sts.generate tts.generate)
+foreach(name server sts.generate stt.generate tts.generate)
   install(
     CODE "file(CREATE_LINK mlx-audio \$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/mlx_audio.${name} SYMBOLIC)"
   )

@@ -50,4 +50,6 @@ def test_installed_tree(tmp_path):
                          env=clean)
     assert ran.returncode == 0 and "samples at 24000 Hz" in ran.stdout, ran.stderr
     # Python mlx-audio's program names.
-    assert (moved / "bin" / "mlx_audio.tts.generate").exists()
+    for name in ("server", "sts.generate", "stt.generate", "tts.generate"):
+        done = run("--help", program=moved / "bin" / f"mlx_audio.{name}")
+        assert done.returncode == 0 and f"Usage: mlx_audio.{name}".encode() in done.stdout, done

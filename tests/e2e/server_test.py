@@ -56,6 +56,13 @@ def test_speech_in_every_format(client, tmp_path):
         assert 2.0 < len(done.stdout) / 48000 < 5.0, name
 
 
+def test_speed_takes_the_whole_range_of_the_api(client):
+    def length(speed):
+        return len(client.audio.speech.create(model="kokoro", voice="af_heart", input=TEXT, response_format="pcm",
+                                              speed=speed).content)
+    assert length(0.25) > 2.5 * length(1) > 2.5 * 1.5 * length(4)
+
+
 def test_what_is_spoken_is_heard(client, wav):
     with wave.open(io.BytesIO(wav)) as w:
         assert w.getnframes() * 2 + 44 == len(wav), "the header tells the length"
