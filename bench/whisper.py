@@ -37,7 +37,7 @@ RATE = 16000
 
 
 def speech(folder, seconds):
-    """A WAV of LibriVox speech with its words: clips, and 0.3 to 1 s of calm between."""
+    """A WAV of LibriVox speech with its words: clips, and 0.2 to 0.8 s of calm between."""
     archive = next(iter(HOME.glob("packages/pocketsphinx-*.tar.gz")), None)
     if archive is None:
         (HOME / "packages").mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def speech(folder, seconds):
         if total + len(sound) > seconds * RATE + 2 * RATE:
             break
         # Pauses of many lengths, so that windows do not begin alike again and again.
-        pause = int(RATE * (0.3 + 0.7 * (i * 0.618 % 1)))
+        pause = int(RATE * (0.2 + 0.6 * (i * 0.618 % 1)))
         pieces += [sound, np.zeros(pause, "<i2")]
         total += len(sound) + pause
         words += words_of(text)
