@@ -7,9 +7,9 @@
 
 #include <benchmark/benchmark.h>
 
+#include "kernels/bandwidth.h"
 #include "kernels/cpu_op.h"
 #include "kernels/gemm.h"
-#include "kernels/parallel.h"
 
 namespace mlx_audio::kernels {
 namespace {
@@ -79,19 +79,8 @@ void run(
 // What the weights of matrix-vector products can at best be read at.
 void read_bandwidth(benchmark::State& state) {
   std::vector<float> data(64 << 20, 1.0f);
-  int64_t pieces = 64;
-  auto piece = static_cast<int64_t>(data.size()) / pieces;
   for (auto _ : state) {
-    parallel_for(pieces, 1, [&](int64_t i) {
-      float sums[64] = {};
-      const float* p = data.data() + i * piece;
-      for (int64_t j = 0; j < piece; j += 64) {
-        for (int l = 0; l < 64; ++l) {
-          sums[l] += p[j + l];
-        }
-      }
-      benchmark::DoNotOptimize(sums);
-    });
+    read_all(data);
   }
   state.counters["GB/s"] = benchmark::Counter(
       4e-9 * static_cast<double>(data.size()),

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <string>
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -43,6 +46,17 @@ void Progress::clear() {
 }
 
 uint64_t peak_memory_bytes() {
+#ifdef __linux__
+  // Not getrusage(): its peak is also that of the process that started this
+  // one.
+  std::ifstream status("/proc/self/status");
+  std::string line;
+  while (std::getline(status, line)) {
+    if (line.starts_with("VmHWM:")) {
+      return std::strtoull(line.c_str() + 6, nullptr, 10) * 1024; // in kB
+    }
+  }
+#endif
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
 #ifdef __APPLE__
