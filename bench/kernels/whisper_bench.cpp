@@ -52,7 +52,7 @@ double onednn_rate(int m, int k, int n) {
   memory::desc x({m, k}, Type::bf16, memory::format_tag::ab);
   memory::desc w({k, n}, Type::bf16, memory::format_tag::any);
   memory::desc y({m, n}, Type::f32, memory::format_tag::ab);
-  dnnl::matmul::primitive_desc description(engine, x, w, y);
+  dnnl::matmul::primitive_desc description(dnnl::matmul::desc(x, w, y), engine);
   dnnl::matmul product(description);
   std::unordered_map<int, memory> arguments = {
       {DNNL_ARG_SRC, memory(x, engine)},
