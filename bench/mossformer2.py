@@ -188,13 +188,12 @@ def run(program, model, audio, out, *flags):
         [str(c) for c in command], stderr=subprocess.PIPE, text=True
     )
     log = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    found = re.search(r"RTF ([0-9.]+)", log)
-    if status != 0 or not found:
+    found = re.search(r"RTF ([0-9.]+).* peak ([0-9]+) MB", log)
+    if process.wait() != 0 or not found:
         sys.exit(f"{command} failed: {log}")
     if os.environ.get("MLX_AUDIO_PROFILE"):
         print(log)
-    return float(found[1]), usage.ru_maxrss / 1024
+    return float(found[1]), float(found[2]) * (1 << 20) / 1e6
 
 
 def time_torch(upstream, tensors, seconds, dtype):

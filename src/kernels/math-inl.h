@@ -77,6 +77,26 @@ HWY_INLINE V exp(D d, V x) {
       hn::Gt(x, high), hn::BitCast(d, hn::Set(di, int32_t{0x7F800000})), y);
 }
 
+/// x / (1 + e^-x) to 5e-4 relative down to x = -87, for results that become
+/// bf16 (4e-3): a third of silu's work.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V silu_for_bf16(D d, V x) {
+  const hn::RebindToSigned<D> di;
+  // e^-x = 2^n 2^r.
+  const V limit = hn::Set(d, 126.0f);
+  const V t =
+      clamp(d, hn::Mul(x, hn::Set(d, -1.44269504f)), hn::Neg(limit), limit);
+  const V magic = hn::Set(d, 12582912.0f);
+  const V biased = hn::Add(t, magic);
+  const V r = hn::Sub(t, hn::Sub(biased, magic));
+  const V p =
+      polynomial(d, r, 0.99992807f, 0.69326098f, 0.24261112f, 0.05517166f);
+  const V e = hn::BitCast(
+      d,
+      hn::Add(hn::BitCast(di, p), hn::ShiftLeft<23>(hn::BitCast(di, biased))));
+  return hn::Mul(x, hn::ApproximateReciprocal(hn::Add(e, hn::Set(d, 1.0f))));
+}
+
 /// 1 / (1 + e^-x) to 2e-7 relative.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V sigmoid(D d, V x) {

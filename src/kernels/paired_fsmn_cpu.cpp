@@ -21,7 +21,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 namespace {
 
-constexpr int64_t kBlock = 96; // rows of all channels
+constexpr int64_t kBlock =
+    48; // rows of all channels, few enough to share evenly
 
 int64_t up(int64_t n, int64_t step) {
   return (n + step - 1) / step * step;

@@ -168,7 +168,7 @@ void feed_forward_conv(
         float* at = h + ready * columns + i;
         const auto bias = hn::LoadU(d, a.bias + first + i);
         const auto v = hn::MulAdd(hn::LoadU(d, at), factor, bias);
-        hn::StoreU(math::silu(d, v), d, at);
+        hn::StoreU(math::silu_for_bf16(d, v), d, at);
       }
     }
   };

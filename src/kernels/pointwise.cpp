@@ -48,6 +48,7 @@ void pointwise(Pointwise function, const float* x, float* y, int64_t count) {
     MLX_AUDIO_CASE(gelu)
     MLX_AUDIO_CASE(gelu_tanh)
     MLX_AUDIO_CASE(silu)
+    MLX_AUDIO_CASE(silu_for_bf16)
   }
 #undef MLX_AUDIO_CASE
 }

@@ -19,6 +19,7 @@ enum class Pointwise {
   gelu,
   gelu_tanh,
   silu,
+  silu_for_bf16,
 };
 
 /// y[i] = function(x[i]); y may be x.

@@ -117,6 +117,13 @@ const std::vector<Case> cases = {
      80,
      0,
      3e-7},
+    {"silu_for_bf16",
+     Pointwise::silu_for_bf16,
+     [](double x) { return x * exact_sigmoid(x); },
+     -80,
+     80,
+     0,
+     5e-4},
 };
 
 TEST(Math, ErrorsAreAsStated) {
