@@ -302,6 +302,35 @@ void packed_linear(const PackedLinear& w, const PackedProduct& p) {
   });
 }
 
+mx::array packed_linear(
+    const char* name,
+    const mx::array& x,
+    std::shared_ptr<const PackedLinear> weight,
+    Activation activation) {
+  auto shape = x.shape();
+  int64_t m = static_cast<int64_t>(x.size()) / shape.back();
+  shape.back() = weight->out();
+  double flops = 2.0 * static_cast<double>(m) * weight->in() * weight->out();
+  double bytes = weight->bytes();
+  return cpu_op(
+      name,
+      {mx::astype(x, mx::float32)},
+      shape,
+      mx::float32,
+      [weight = std::move(weight), m, activation](
+          const std::vector<mx::array>& in, std::vector<mx::array>& out) {
+        packed_linear(
+            *weight,
+            {.x = in[0].data<float>(),
+             .x_stride = weight->in(),
+             .m = m,
+             .activation = activation,
+             .y = out[0].data<float>(),
+             .y_stride = weight->out()});
+      },
+      {flops, bytes});
+}
+
 int64_t packed_shared_floats(int64_t rows, int64_t in) {
   return Prepared::floats(rows, in);
 }

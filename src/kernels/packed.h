@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include <hwy/aligned_allocator.h>
@@ -96,6 +97,13 @@ struct PackedProduct {
 
 /// On all threads.
 void packed_linear(const PackedLinear& weight, const PackedProduct& product);
+
+/// x [..., in] -> act(x W^T + b) [..., out], f32, as an op of that name.
+mx::array packed_linear(
+    const char* name,
+    const mx::array& x,
+    std::shared_ptr<const PackedLinear> weight,
+    Activation activation = Activation::none);
 
 /// Floats that a team shares for products of that many rows and inputs.
 int64_t packed_shared_floats(int64_t rows, int64_t in);

@@ -260,7 +260,7 @@ MaskNet::MaskNet(nn::Weights& weights, const Config& config, mx::Dtype dtype)
       bins_(0),
       norm_weight_(0.0f),
       norm_bias_(0.0f),
-      encoder_(kernels::LinearWeight{.weight = mx::array(0.0f)}),
+      encoder_(nn::Linear(kernels::LinearWeight{.weight = mx::array(0.0f)})),
       position_scale_(1),
       final_weight_(0.0f),
       final_bias_(0.0f),
@@ -307,7 +307,8 @@ MaskNet::MaskNet(nn::Weights& weights, const Config& config, mx::Dtype dtype)
   };
   norm_weight_ = input_norm("norm.weight");
   norm_bias_ = input_norm("norm.bias");
-  encoder_ = build.linear(build.matrix("conv1d_encoder", dim_, features_), {});
+  encoder_ = EdgeLinear(
+      build.linear(build.matrix("conv1d_encoder", dim_, features_), {}));
   // The stored frequencies are these, rounded to the checkpoint's type.
   frequencies_ = inverse_frequencies(dim_);
   weights.take_optional("pos_enc.inv_freq", {dim_ / 2});
@@ -346,9 +347,10 @@ MaskNet::MaskNet(nn::Weights& weights, const Config& config, mx::Dtype dtype)
       {build.vector("output.bias", dim_),
        build.vector("output_gate.bias", dim_)},
       0);
-  output_ = build.linear(
-      mx::matmul(both, expand), both_bias + mx::sum(both * expand_bias, 1));
-  decoder_ = build.linear(build.matrix("conv1_decoder", bins_, dim_), {});
+  output_ = EdgeLinear(build.linear(
+      mx::matmul(both, expand), both_bias + mx::sum(both * expand_bias, 1)));
+  decoder_ =
+      EdgeLinear(build.linear(build.matrix("conv1_decoder", bins_, dim_), {}));
   weights.expect_all_taken();
   mx::eval(
       norm_weight_,

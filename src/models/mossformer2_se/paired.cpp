@@ -1,4 +1,4 @@
-// Layers in bf16 pairs; see kernels/mossformer_bf16.h.
+// Layers in bf16 pairs; see kernels/mossformer_bf16.h and kernels/packed.h.
 #include "kernels/cpu_op.h"
 #include "kernels/panels.h"
 #include "models/mossformer2_se/network.h"
@@ -93,6 +93,22 @@ Block::Block(AttentionLayer a, FsmnLayer f)
   if (!paired_fsmn) {
     fsmn = std::move(f);
   }
+}
+
+EdgeLinear::EdgeLinear(nn::Linear linear) {
+  if (linear.weight().weight.dtype() == mx::bfloat16 &&
+      kernels::packed_available()) {
+    packed_ = std::make_shared<kernels::PackedLinear>(
+        kernels::PackedType::bf16, linear.weight());
+  } else {
+    linear_ = std::move(linear);
+  }
+}
+
+mx::array EdgeLinear::operator()(const mx::array& x, nn::Activation activation)
+    const {
+  return linear_ ? (*linear_)(x, activation)
+                 : kernels::packed_linear("linear", x, packed_, activation);
 }
 
 } // namespace mlx_audio::mossformer2_se

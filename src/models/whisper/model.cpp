@@ -440,7 +440,10 @@ mx::array WhisperModel::decode(const mx::array& tokens, DecoderState& state)
 
 mx::array WhisperModel::logits(const mx::array& hidden) const {
   if (packed_decoder_) {
-    return packed_logits(packed_decoder_, hidden);
+    return kernels::packed_linear(
+        "whisper_logits",
+        hidden,
+        {packed_decoder_, &packed_decoder_->projection});
   }
   return mx::astype((*projection_)(hidden), mx::float32);
 }

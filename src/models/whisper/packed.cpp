@@ -530,30 +530,4 @@ mx::array packed_decode(
       kernels::Layout::any);
 }
 
-mx::array packed_logits(
-    const std::shared_ptr<const PackedDecoder>& decoder,
-    const mx::array& hidden) {
-  auto shape = hidden.shape();
-  auto m = static_cast<int64_t>(hidden.size()) / shape.back();
-  shape.back() = decoder->projection.out();
-  const auto& w = decoder->projection;
-  return kernels::cpu_op(
-      "whisper_logits",
-      {hidden},
-      shape,
-      mx::float32,
-      [decoder, m](
-          const std::vector<mx::array>& in, std::vector<mx::array>& out) {
-        const auto& w = decoder->projection;
-        packed_linear(
-            w,
-            {.x = in[0].data<float>(),
-             .x_stride = w.in(),
-             .m = m,
-             .y = out[0].data<float>(),
-             .y_stride = w.out()});
-      },
-      {static_cast<double>(m) * flops_of(w), w.bytes()});
-}
-
 } // namespace mlx_audio::whisper

@@ -116,9 +116,4 @@ mx::array packed_decode(
     int length,
     std::vector<int> windows);
 
-/// hidden [.., width] -> [.., vocabulary]
-mx::array packed_logits(
-    const std::shared_ptr<const PackedDecoder>& decoder,
-    const mx::array& hidden);
-
 } // namespace mlx_audio::whisper
