@@ -9,32 +9,20 @@
 #include <hwy/detect_targets.h>
 
 #if HWY_ARCH_X86_64
-#include <immintrin.h>
-
-#if defined(__GNUC__) && !defined(__clang__)
-// GCC 12's own intrinsics start from values that they do not set.
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#endif
-
-// Intrinsics need the instruction sets of the function that they are used in;
-// which function may run is decided by affine_vnni_runs().
-#define VNNI                                                      \
-  __attribute__((target(                                          \
-      "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni," \
-      "avx2,fma,f16c")))
-#define VNNI_INLINE VNNI __attribute__((always_inline)) static inline
+#include "kernels/affine_vnni-inl.h"
 
 namespace mlx_audio::kernels {
 
 namespace {
 
+using namespace vnni;
+
 constexpr int64_t kLimbs = 3;
-constexpr int kLow = 6; // bits of the two lower limbs
-constexpr float kMost = 127 << (2 * kLow);
 constexpr int64_t kPadding = 128; // values a row of x is padded to
 constexpr int64_t kGroups = 16; // groups in a block: a vector of factors
-constexpr int64_t kAhead = 2048; // bytes that weights are fetched ahead
+constexpr int64_t kAhead =
+    2048; // bytes that weights are fetched ahead, at least
+constexpr int64_t kAheadInL1 = 8192; // more than that goes to L2
 
 int64_t padded(const WeightMatrix& w) {
   return (w.columns + kPadding - 1) / kPadding * kPadding;
@@ -56,34 +44,11 @@ int64_t split_floats(const WeightMatrix& w) {
   return kLimbs * padded(w) / 4 + 2 * padded_groups(w);
 }
 
-/// Values that a vector of weights' bytes becomes: of 4 bits two vectors, of
-/// others one.
+/// Values whose products are summed at once: of 8 bits, which lie in bytes
+/// already, one vector; of others two, so that each lane of sums gets 8 of one
+/// group.
 template <int kBits>
-constexpr int64_t kChunk = kBits == 4 ? 128 : 64;
-
-// How 64 values of kBits are spread to bytes: each 8 lie in kBits bytes, which
-// are brought into a 64-bit lane and shifted apart there.
-template <int kBits>
-struct Spread {
-  alignas(64) std::array<uint8_t, 64> bytes;
-  alignas(64) std::array<uint8_t, 64> shifts;
-};
-
-template <int kBits>
-constexpr Spread<kBits> make_spread() {
-  Spread<kBits> s{};
-  for (int lane = 0; lane < 8; ++lane) {
-    for (int i = 0; i < 8; ++i) {
-      s.bytes[8 * lane + i] =
-          static_cast<uint8_t>(kBits * lane + (i < kBits ? i : kBits - 1));
-      s.shifts[8 * lane + i] = static_cast<uint8_t>(kBits * i);
-    }
-  }
-  return s;
-}
-
-template <int kBits>
-constexpr Spread<kBits> kSpread = make_spread<kBits>();
+constexpr int64_t kChunk = kBits == 8 ? 64 : 128;
 
 // The group of each of a chunk's 16 lanes of sums, from the block's first.
 template <int64_t kValues, int kGroup>
@@ -104,16 +69,47 @@ constexpr auto make_lane_groups() {
 template <int64_t kValues, int kGroup>
 alignas(64) constexpr auto kLaneGroups = make_lane_groups<kValues, kGroup>();
 
-// `count` (1 to 16) factors from p on, zeros above.
-VNNI_INLINE __m512 load_factors(FloatType type, const void* p, __mmask16 mask) {
-  switch (type) {
-    case FloatType::bf16:
-      return _mm512_castsi512_ps(_mm512_slli_epi32(
-          _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, p)), 16));
-    case FloatType::f16:
-      return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, p));
-    default:
-      return _mm512_maskz_loadu_ps(mask, p);
+// Of 128 values in blocks of 16, the even blocks make the first vector and the
+// odd ones the second: lane l of both then holds values of l / 4's 32. Of 4
+// bits these are even and odd values, as they lie in bytes. x is put into the
+// same order.
+struct Halves {
+  alignas(64) std::array<int64_t, 8> even; // of 16 words of 8 bytes
+  alignas(64) std::array<int64_t, 8> odd;
+};
+constexpr Halves kHalves = {
+    {0, 1, 4, 5, 8, 9, 12, 13},
+    {2, 3, 6, 7, 10, 11, 14, 15}};
+
+// The bytes of 128 values of kBits that each half's 64-bit lanes need.
+template <int kBits>
+struct HalfBytes {
+  alignas(64) std::array<std::array<uint8_t, 64>, 2> of;
+};
+
+template <int kBits>
+constexpr HalfBytes<kBits> make_half_bytes() {
+  HalfBytes<kBits> result{};
+  for (int half = 0; half < 2; ++half) {
+    for (int lane = 0; lane < 8; ++lane) {
+      int64_t eight = half == 0 ? kHalves.even[lane] : kHalves.odd[lane];
+      for (int i = 0; i < 8; ++i) {
+        result.of[half][8 * lane + i] =
+            static_cast<uint8_t>(kBits * eight + (i < kBits ? i : kBits - 1));
+      }
+    }
+  }
+  return result;
+}
+
+template <int kBits>
+constexpr HalfBytes<kBits> kHalfBytes = make_half_bytes<kBits>();
+
+VNNI_INLINE void fetch(const uint8_t* p, bool far) {
+  if (far) {
+    _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1);
+  } else {
+    _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
   }
 }
 
@@ -122,23 +118,41 @@ VNNI_INLINE float sum_of(__m512 v) {
 }
 
 // The weights of a chunk as unsigned bytes, in the order of x's limbs. Only
-// the first `bytes` are read.
+// the first `count` bytes are read.
 template <int kBits>
-VNNI_INLINE void load_weights(const uint8_t* p, __mmask64 mask, __m512i* w) {
-  const __m512i raw = _mm512_maskz_loadu_epi8(mask, p);
+VNNI_INLINE void load_weights(const uint8_t* p, int64_t count, __m512i* w) {
+  constexpr int64_t first = std::min<int64_t>(64, kChunk<kBits> * kBits / 8);
+  constexpr __mmask64 whole = first == 64 ? ~0ULL : (1ULL << (first % 64)) - 1;
+  const __m512i raw =
+      _mm512_maskz_loadu_epi8(count >= first ? whole : (1ULL << count) - 1, p);
   if constexpr (kBits == 8) {
     w[0] = raw;
   } else if constexpr (kBits == 4) {
-    const __m512i low = _mm512_set1_epi8(15);
-    w[0] = _mm512_and_si512(raw, low);
-    w[1] = _mm512_and_si512(_mm512_srli_epi16(raw, 4), low);
+    const __m512i mask = _mm512_set1_epi8(15);
+    w[0] = _mm512_and_si512(raw, mask);
+    w[1] = _mm512_and_si512(_mm512_srli_epi16(raw, 4), mask);
   } else {
-    const __m512i bytes = _mm512_load_si512(kSpread<kBits>.bytes.data());
     const __m512i shifts = _mm512_load_si512(kSpread<kBits>.shifts.data());
-    w[0] = _mm512_and_si512(
-        _mm512_multishift_epi64_epi8(
-            shifts, _mm512_permutexvar_epi8(bytes, raw)),
-        _mm512_set1_epi8((1 << kBits) - 1));
+    const __m512i mask = _mm512_set1_epi8((1 << kBits) - 1);
+    __m512i lanes[2];
+    if constexpr (kBits > 4) {
+      constexpr int64_t second = kChunk<kBits> * kBits / 8 - 64;
+      const int64_t left = std::clamp<int64_t>(count - 64, 0, second);
+      const __m512i more = _mm512_maskz_loadu_epi8((1ULL << left) - 1, p + 64);
+      for (int half = 0; half < 2; ++half) {
+        lanes[half] = _mm512_permutex2var_epi8(
+            raw, _mm512_load_si512(kHalfBytes<kBits>.of[half].data()), more);
+      }
+    } else {
+      for (int half = 0; half < 2; ++half) {
+        lanes[half] = _mm512_permutexvar_epi8(
+            _mm512_load_si512(kHalfBytes<kBits>.of[half].data()), raw);
+      }
+    }
+    for (int half = 0; half < 2; ++half) {
+      w[half] = _mm512_and_si512(
+          _mm512_multishift_epi64_epi8(shifts, lanes[half]), mask);
+    }
   }
 }
 
@@ -153,11 +167,12 @@ VNNI void dot_rows(
   constexpr int64_t values = kChunk<kBits>;
   constexpr int64_t vectors = values / 64;
   constexpr int64_t chunk_bytes = values * kBits / 8;
-  constexpr __mmask64 whole =
-      chunk_bytes == 64 ? ~0ULL : (1ULL << (chunk_bytes % 64)) - 1;
   const int64_t groups = w.columns / kGroup;
   const int64_t row_bytes = w.columns * kBits / 8;
   const int64_t width = w.type == FloatType::f32 ? 4 : 2;
+  // Rows that are read side by side end together: the next ones must be there.
+  const int64_t ahead = std::max(kAhead, kR * row_bytes);
+  const bool far = ahead > kAheadInL1;
   const int64_t plane = padded(w);
   const auto* data = static_cast<const uint8_t*>(w.data) + row * row_bytes;
   const auto* scales =
@@ -191,22 +206,21 @@ VNNI void dot_rows(
     const int64_t chunks = std::min<int64_t>(
         kChunks<values, kGroup>, (bytes_left + chunk_bytes - 1) / chunk_bytes);
     for (int64_t c = 0; c < chunks; ++c) {
-      const int64_t left_bytes = bytes_left - c * chunk_bytes;
-      const __mmask64 bytes_mask =
-          left_bytes >= chunk_bytes ? whole : (1ULL << left_bytes) - 1;
+      const int64_t here = bytes_left - c * chunk_bytes;
       const uint8_t* p = data + begin * kBits / 8 + c * chunk_bytes;
       const int64_t at = begin + c * values;
       const __m512i lane_groups =
           _mm512_load_si512(kLaneGroups<values, kGroup>[c].data());
       __m512i weights[kR][vectors];
       for (int r = 0; r < kR; ++r) {
-        const uint8_t* from = p + r * row_bytes;
         // In the order of memory, though rows are read side by side: twice the
         // bandwidth.
         const uint8_t* line =
             data + (begin / values + c) * kR * chunk_bytes + r * chunk_bytes;
-        _mm_prefetch(reinterpret_cast<const char*>(line + kAhead), _MM_HINT_T0);
-        load_weights<kBits>(from, bytes_mask, weights[r]);
+        for (int64_t b = 0; b < chunk_bytes; b += 64) {
+          fetch(line + ahead + b, far);
+        }
+        load_weights<kBits>(p + r * row_bytes, here, weights[r]);
       }
       for (int m = 0; m < kM; ++m) {
         __m512i sums[kR];
@@ -219,12 +233,9 @@ VNNI void dot_rows(
                 _mm512_load_si512(x[m].limbs + limb * plane + at + 64 * v);
             for (int r = 0; r < kR; ++r) {
               if (v == 0 && limb > 0) {
-                sums[r] = _mm512_slli_epi32(sums[r], kLow);
+                sums[r] = _mm512_slli_epi32(sums[r], kLow<kLimbs>);
               }
-              // By hand: GCC 12 copies sums around its own function.
-              asm("vpdpbusd %2, %1, %0"
-                  : "+v"(sums[r])
-                  : "v"(weights[r][v]), "v"(part));
+              dot_bytes(sums[r], weights[r][v], part);
             }
           }
         }
@@ -307,49 +318,8 @@ void rows_of_bits(
   }
 }
 
-// A group's scale, sum and limbs, [count] bytes each.
-VNNI void split_group(
-    const float* x,
-    int64_t count,
-    int8_t* limbs,
-    int64_t plane,
-    float& scale,
-    float& sum) {
-  __m512 most = _mm512_setzero_ps();
-  __m512 nothing = _mm512_setzero_ps(); // NaN if a value is none or infinite
-  for (int64_t i = 0; i < count; i += 16) {
-    const __m512 v = _mm512_loadu_ps(x + i);
-    most = _mm512_max_ps(most, _mm512_abs_ps(v));
-    nothing = _mm512_fmadd_ps(v, _mm512_setzero_ps(), nothing);
-  }
-  const float top = _mm512_reduce_max_ps(most);
-  scale = top / kMost + _mm512_reduce_add_ps(nothing);
-  const __m512 inverse = _mm512_set1_ps(top > 0 ? kMost / top : 0.0f);
-  const __m512i half_high = _mm512_set1_epi32(1 << (2 * kLow - 1));
-  const __m512i half_low = _mm512_set1_epi32(1 << (kLow - 1));
-  __m512i all = _mm512_setzero_si512();
-  for (int64_t i = 0; i < count; i += 16) {
-    const __m512i v =
-        _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + i), inverse));
-    all = _mm512_add_epi32(all, v);
-    const __m512i high =
-        _mm512_srai_epi32(_mm512_add_epi32(v, half_high), 2 * kLow);
-    const __m512i rest = _mm512_sub_epi32(v, _mm512_slli_epi32(high, 2 * kLow));
-    const __m512i middle =
-        _mm512_srai_epi32(_mm512_add_epi32(rest, half_low), kLow);
-    const __m512i low = _mm512_sub_epi32(rest, _mm512_slli_epi32(middle, kLow));
-    const __m512i parts[kLimbs] = {high, middle, low};
-    for (int64_t limb = 0; limb < kLimbs; ++limb) {
-      _mm_storeu_si128(
-          reinterpret_cast<__m128i*>(limbs + limb * plane + i),
-          _mm512_cvtepi32_epi8(parts[limb]));
-    }
-  }
-  sum = static_cast<float>(_mm512_reduce_add_epi32(all)) * scale;
-}
-
-// 128 values to evens, then odds: where the halves of weights' bytes lie.
-VNNI void part_evens(int8_t* p) {
+// 128 values in the order of weights of kBits.
+VNNI void order_limbs(int8_t* p, int bits) {
   alignas(64) static constexpr auto evens = [] {
     std::array<uint8_t, 64> t{};
     for (int i = 0; i < 64; ++i) {
@@ -359,10 +329,17 @@ VNNI void part_evens(int8_t* p) {
   }();
   const __m512i a = _mm512_load_si512(p);
   const __m512i b = _mm512_load_si512(p + 64);
-  const __m512i index = _mm512_load_si512(evens.data());
-  const __m512i next = _mm512_add_epi8(index, _mm512_set1_epi8(1));
-  _mm512_store_si512(p, _mm512_permutex2var_epi8(a, index, b));
-  _mm512_store_si512(p + 64, _mm512_permutex2var_epi8(a, next, b));
+  if (bits == 4) {
+    const __m512i index = _mm512_load_si512(evens.data());
+    const __m512i next = _mm512_add_epi8(index, _mm512_set1_epi8(1));
+    _mm512_store_si512(p, _mm512_permutex2var_epi8(a, index, b));
+    _mm512_store_si512(p + 64, _mm512_permutex2var_epi8(a, next, b));
+    return;
+  }
+  const __m512i even = _mm512_load_si512(kHalves.even.data());
+  const __m512i odd = _mm512_load_si512(kHalves.odd.data());
+  _mm512_store_si512(p, _mm512_permutex2var_epi64(a, even, b));
+  _mm512_store_si512(p + 64, _mm512_permutex2var_epi64(a, odd, b));
 }
 
 constexpr int64_t kMostRows = 16;
@@ -393,7 +370,7 @@ VNNI void affine_vnni_split(
       std::memset(limbs + limb * plane + w.columns, 0, plane - w.columns);
     }
     for (int64_t g = 0; g < groups; ++g) {
-      split_group(
+      split_group<kLimbs>(
           x + g * w.group,
           w.group,
           limbs + g * w.group,
@@ -401,10 +378,8 @@ VNNI void affine_vnni_split(
           scales[g],
           sums[g]);
     }
-    if (w.bits == 4) {
-      for (int64_t at = 0; at < kLimbs * plane; at += 128) {
-        part_evens(limbs + at);
-      }
+    for (int64_t at = 0; w.bits != 8 && at < kLimbs * plane; at += 128) {
+      order_limbs(limbs + at, w.bits);
     }
   }
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/affine_gemm.h"
 #include "kernels/parallel.h"
 #include "kernels/rows.h"
 #include "kernels/scratch.h"
@@ -136,11 +137,6 @@ void unpack_panel(
 
 // --- the whole ---
 
-const float* bias_from(const GemmArgs& args, int64_t column) {
-  const auto* bias = static_cast<const float*>(args.bias);
-  return bias != nullptr ? bias + column : nullptr;
-}
-
 template <class Panel>
 class Gemm {
  public:
@@ -248,34 +244,7 @@ class Gemm {
         }
       }
     }
-    finish(row, column, rows, columns, sums, stride);
-  }
-
-  void finish(
-      int64_t row,
-      int64_t column,
-      int64_t rows,
-      int64_t columns,
-      const float* sums,
-      int64_t stride) {
-    if (args_.x_type == FloatType::f32 && args_.bias == nullptr &&
-        args_.activation == Activation::none) {
-      return;
-    }
-    for (int64_t m = 0; m < rows; ++m) {
-      with_type(
-          args_.x_type,
-          args_.y,
-          (row + m) * args_.w.rows + column,
-          [&](auto* y) HWY_ATTR {
-            finish_row(
-                sums + m * stride,
-                bias_from(args_, column),
-                args_.activation,
-                y,
-                columns);
-          });
-    }
+    kernels::finish_block(args_, sums, stride, row, rows, column, columns);
   }
 
   const GemmArgs& args_;
@@ -317,6 +286,31 @@ void gemm(const GemmArgs& args) {
   }
 }
 
+void finish_block(
+    const GemmArgs& args,
+    const float* sums,
+    int64_t stride,
+    int64_t row,
+    int64_t rows,
+    int64_t column,
+    int64_t columns) {
+  const auto* bias = static_cast<const float*>(args.bias);
+  for (int64_t m = 0; m < rows; ++m) {
+    with_type(
+        args.x_type,
+        args.y,
+        (row + m) * args.w.rows + column,
+        [&](auto* y) HWY_ATTR {
+          finish_row(
+              sums + m * stride,
+              bias != nullptr ? bias + column : nullptr,
+              args.activation,
+              y,
+              columns);
+        });
+  }
+}
+
 void to_f32(FloatType type, const void* from, float* to, int64_t count) {
   with_type(type, from, 0, [&](const auto* p) HWY_ATTR {
     convert_to_f32(p, to, count);
@@ -345,6 +339,7 @@ HWY_AFTER_NAMESPACE();
 namespace mlx_audio::kernels {
 
 HWY_EXPORT(gemm);
+HWY_EXPORT(finish_block);
 HWY_EXPORT(finish_rows);
 HWY_EXPORT(to_f32);
 
@@ -371,6 +366,23 @@ void finish_rows(
     const float* bias,
     Activation activation) {
   HWY_DYNAMIC_DISPATCH(finish_rows)(y, stride, rows, count, bias, activation);
+}
+
+void finish_block(
+    const GemmArgs& args,
+    const float* sums,
+    int64_t stride,
+    int64_t row,
+    int64_t rows,
+    int64_t column,
+    int64_t columns) {
+  bool done = args.bias == nullptr && args.activation == Activation::none;
+  if (done && args.x_type == FloatType::f32 &&
+      sums == static_cast<float*>(args.y) + row * args.w.rows + column) {
+    return;
+  }
+  HWY_DYNAMIC_DISPATCH(finish_block)
+  (args, sums, stride, row, rows, column, columns);
 }
 
 void gemm_onednn(const GemmArgs& args) {
@@ -416,6 +428,9 @@ void linear_product(const GemmArgs& original) {
       args.x_type == FloatType::f32;
   if (all_f32 && args.m >= 64) {
     return gemm_onednn(args);
+  }
+  if (affine_gemm_runs(args.w)) {
+    return affine_gemm(args);
   }
   gemm(args);
 }

@@ -9,6 +9,7 @@
 
 #include "kernels/affine_vnni.h"
 #include "kernels/parallel.h"
+#include "kernels/rows.h"
 #include "kernels/scratch.h"
 #include "kernels/simd.h"
 
@@ -18,7 +19,6 @@
 #include <hwy/highway.h>
 
 #include "kernels/affine-inl.h"
-#include "kernels/epilogue-inl.h"
 #include "kernels/tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -436,27 +436,6 @@ void convert_rows(FloatType type, const void* x, int64_t count, float* to) {
   });
 }
 
-// y[m, row : row + count) from sums [m][stride].
-void finish_block(
-    const GemmArgs& args,
-    const float* sums,
-    int64_t stride,
-    int64_t row,
-    int64_t count) {
-  const auto* bias = static_cast<const float*>(args.bias);
-  for (int64_t m = 0; m < args.m; ++m) {
-    with_type(
-        args.x_type, args.y, m * args.w.rows + row, [&](auto* y) HWY_ATTR {
-          finish_row(
-              sums + m * stride,
-              bias != nullptr ? bias + row : nullptr,
-              args.activation,
-              y,
-              count);
-        });
-  }
-}
-
 } // namespace mlx_audio::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -468,7 +447,6 @@ HWY_EXPORT(prepare_rows);
 HWY_EXPORT(dot_rows);
 HWY_EXPORT(convert_rows);
 HWY_EXPORT(one_row);
-HWY_EXPORT(finish_block);
 
 namespace {
 
@@ -545,7 +523,7 @@ void gemv(const GemmArgs& args) {
     int64_t row = block * most;
     int64_t count = std::min(most, w.rows - row);
     gemv_rows(w, prepared, args.m, row, count, sums, most);
-    HWY_DYNAMIC_DISPATCH(finish_block)(args, sums, most, row, count);
+    finish_block(args, sums, most, 0, args.m, row, count);
   });
 }
 

@@ -7,6 +7,8 @@ namespace mlx_audio::kernels {
 
 namespace {
 
+thread_local const ScopedLinearObserver::Function* observer = nullptr;
+
 mx::array
 linear_mlx(const mx::array& x, const LinearWeight& w, Activation activation) {
   auto y = w.quantized()
@@ -21,6 +23,15 @@ linear_mlx(const mx::array& x, const LinearWeight& w, Activation activation) {
 
 } // namespace
 
+ScopedLinearObserver::ScopedLinearObserver(Function function)
+    : function_(std::move(function)) {
+  observer = &function_;
+}
+
+ScopedLinearObserver::~ScopedLinearObserver() {
+  observer = nullptr;
+}
+
 mx::array linear(
     const mx::array& x,
     const LinearWeight& weight,
@@ -30,6 +41,9 @@ mx::array linear(
         "[linear] x has " + std::to_string(x.ndim() ? x.shape(-1) : 0) +
         " features but the weight takes " +
         std::to_string(weight.in_features()) + ".");
+  }
+  if (observer != nullptr) {
+    (*observer)(weight, x);
   }
   if (use_cpu_kernels() && linear_cpu_takes(x, weight)) {
     return linear_cpu(x, weight, activation);

@@ -1,7 +1,9 @@
 // y = act(x W^T + b), for weights as a checkpoint stores them.
 #pragma once
 
+#include <functional>
 #include <optional>
+#include <string>
 
 #include "kernels/activation.h"
 #include "mlx/mlx.h"
@@ -20,6 +22,9 @@ struct LinearWeight {
   std::optional<mx::array> biases = {};
   int group_size = 0;
   int bits = 0;
+  /// Names of the layer in its checkpoint, for observers; several, parted by
+  /// spaces, of layers that became one.
+  std::string path = {};
 
   bool quantized() const {
     return scales.has_value();
@@ -30,6 +35,21 @@ struct LinearWeight {
   int in_features() const {
     return quantized() ? weight.shape(1) * 32 / bits : weight.shape(1);
   }
+};
+
+/// Sees the inputs of linear() while it lives, in the thread that calls it: how
+/// a quantization learns which inputs matter.
+class ScopedLinearObserver {
+ public:
+  using Function =
+      std::function<void(const LinearWeight& weight, const mx::array& x)>;
+  explicit ScopedLinearObserver(Function function);
+  ~ScopedLinearObserver();
+  ScopedLinearObserver(const ScopedLinearObserver&) = delete;
+  ScopedLinearObserver& operator=(const ScopedLinearObserver&) = delete;
+
+ private:
+  Function function_;
 };
 
 /// x [..., in] -> [..., out], in x's dtype. Sums are f32.

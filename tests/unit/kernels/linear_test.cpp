@@ -1,6 +1,9 @@
 // `linear` over float and quantized weights against its definition.
 #include "kernels/linear.h"
 
+#include <cmath>
+#include <tuple>
+
 #include <gtest/gtest.h>
 
 #include "kernels/cpu_op.h"
@@ -162,6 +165,61 @@ TEST(Linear, Quantized) {
   }
 }
 
+// Around the edges of byte products: depth 512, panels of 32 outputs, tiles of
+// 6 rows, blocks of 96.
+TEST(Linear, QuantizedBlocks) {
+  for (int bits : {2, 3, 4, 5, 6, 8}) {
+    for (int group : {32, 64, 128}) {
+      for (auto type : {mx::float32, mx::bfloat16, mx::float16}) {
+        for (auto [rows, out, columns] : std::vector<std::tuple<int, int, int>>{
+                 {9, 32, 512},
+                 {97, 33, 512 + group},
+                 {110, 300, 1024 + 3 * group},
+                 {203, 129, 1024 - group}}) {
+          auto q = mx::quantize(
+              mx::astype(mx::random::normal({out, columns}), type),
+              group,
+              bits);
+          LinearWeight w{
+              .weight = q[0],
+              .scales = q[1],
+              .biases = q[2],
+              .group_size = group,
+              .bits = bits};
+          auto x = mx::astype(mx::random::normal({rows, columns}), type);
+          expect_linear(
+              x,
+              w,
+              Activation::none,
+              "bits " + std::to_string(bits) + " group " +
+                  std::to_string(group));
+        }
+      }
+    }
+  }
+}
+
+// What is not a number stays in its row; one large value does not hide others.
+TEST(Linear, QuantizedOutliers) {
+  auto q = mx::quantize(mx::random::normal({40, 256}), 64, 4);
+  LinearWeight w{
+      .weight = q[0],
+      .scales = q[1],
+      .biases = q[2],
+      .group_size = 64,
+      .bits = 4};
+  auto x = mx::random::normal({20, 256});
+  auto spot = mx::reshape(mx::arange(20 * 256), {20, 256});
+  auto large =
+      mx::where(mx::equal(spot, mx::array(3 * 256 + 70)), mx::array(1e4f), x);
+  expect_linear(large, w, Activation::none, "outlier");
+  auto broken = mx::where(
+      mx::equal(spot, mx::array(7 * 256)), mx::array(std::nanf("")), x);
+  auto bad = mx::any(mx::isnan(linear(broken, w)), -1);
+  auto want = mx::equal(mx::arange(20), mx::array(7));
+  EXPECT_TRUE(mx::array_equal(bad, want).item<bool>());
+}
+
 TEST(Linear, EmptyAndStridedInputs) {
   LinearWeight w{.weight = mx::random::normal({8, 6})};
   EXPECT_EQ(linear(mx::zeros({0, 6}), w).shape(), (mx::Shape{0, 8}));
@@ -171,6 +229,22 @@ TEST(Linear, EmptyAndStridedInputs) {
   LinearWeight t{.weight = mx::transpose(mx::random::normal({6, 8}))};
   EXPECT_LT(relative_error(linear(x, t), expected(x, t)), 3e-6f);
   EXPECT_EQ(linear(mx::ones({6}), w).shape(), (mx::Shape{8}));
+}
+
+TEST(Linear, ShowsItsInputsToObservers) {
+  LinearWeight w{.weight = mx::random::normal({4, 6}), .path = "a.b"};
+  auto x = mx::random::normal({3, 6});
+  std::vector<std::string> seen;
+  {
+    ScopedLinearObserver observer(
+        [&](const LinearWeight& weight, const mx::array& input) {
+          EXPECT_TRUE(mx::array_equal(input, x).item<bool>());
+          seen.push_back(weight.path);
+        });
+    linear(x, w);
+  }
+  linear(x, w);
+  EXPECT_EQ(seen, std::vector<std::string>{"a.b"});
 }
 
 TEST(Linear, RefusesWrongWidth) {

@@ -1,0 +1,415 @@
+// Blocked as kernels/gemm.cpp is: panels of 32 rows of W are spread to bytes in
+// the cache, tiles of 6 rows of x by a panel stay in registers.
+#include "kernels/affine_gemm.h"
+
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+
+#include "kernels/parallel.h"
+#include "kernels/rows.h"
+#include "kernels/scratch.h"
+#include "kernels/simd.h"
+
+#include <hwy/detect_targets.h>
+
+#if HWY_ARCH_X86_64
+#include "kernels/affine_vnni-inl.h"
+
+namespace mlx_audio::kernels {
+
+namespace {
+
+using namespace vnni;
+
+constexpr int64_t kPanel = 32; // rows of W: two vectors of sums
+constexpr int64_t kTile = 6; // rows of x
+constexpr int64_t kDepth = 512; // columns of W at once: a panel fits in L1
+constexpr int64_t kBlockRows = 96; // rows of x at once: they stay in L2
+constexpr int64_t kGroups = kDepth / 32; // most groups in a block
+
+int64_t round_up(int64_t x, int64_t step) {
+  return (x + step - 1) / step * step;
+}
+
+// kTile rows and kDepth columns of x.
+template <int kLimbs>
+struct TileOfX {
+  int8_t limbs[kLimbs][kTile][kDepth];
+  float scales[kGroups][kTile];
+  float sums[kGroups][kTile];
+};
+
+// kPanel rows and kDepth columns of W.
+struct Panel {
+  uint8_t values[kDepth / 4][kPanel][4];
+  float scales[kGroups][kPanel];
+  float biases[kGroups][kPanel];
+};
+
+// 16 vectors of 16 words, transposed.
+VNNI_INLINE void transpose(__m512i* v) {
+  __m512i t[16];
+  for (int i = 0; i < 16; i += 4) {
+    const __m512i a = _mm512_unpacklo_epi32(v[i], v[i + 1]);
+    const __m512i b = _mm512_unpackhi_epi32(v[i], v[i + 1]);
+    const __m512i c = _mm512_unpacklo_epi32(v[i + 2], v[i + 3]);
+    const __m512i d = _mm512_unpackhi_epi32(v[i + 2], v[i + 3]);
+    t[i] = _mm512_unpacklo_epi64(a, c);
+    t[i + 1] = _mm512_unpackhi_epi64(a, c);
+    t[i + 2] = _mm512_unpacklo_epi64(b, d);
+    t[i + 3] = _mm512_unpackhi_epi64(b, d);
+  }
+  for (int i = 0; i < 4; ++i) {
+    const __m512i a = _mm512_shuffle_i32x4(t[i], t[i + 4], 0x88);
+    const __m512i b = _mm512_shuffle_i32x4(t[i], t[i + 4], 0xdd);
+    const __m512i c = _mm512_shuffle_i32x4(t[i + 8], t[i + 12], 0x88);
+    const __m512i d = _mm512_shuffle_i32x4(t[i + 8], t[i + 12], 0xdd);
+    v[i] = _mm512_shuffle_i32x4(a, c, 0x88);
+    v[i + 4] = _mm512_shuffle_i32x4(b, d, 0x88);
+    v[i + 8] = _mm512_shuffle_i32x4(a, c, 0xdd);
+    v[i + 12] = _mm512_shuffle_i32x4(b, d, 0xdd);
+  }
+}
+
+// Rows [row, row + kPanel), columns [k, k + count) of W; zeros beyond its rows
+// and, to the end of a group of four, beyond its columns.
+template <int kBits>
+VNNI void unpack_panel(
+    const WeightMatrix& w,
+    int64_t row,
+    int64_t k,
+    int64_t count,
+    Panel& panel) {
+  const int64_t row_bytes = w.columns * kBits / 8;
+  const int64_t groups = w.columns / w.group;
+  const int64_t width = w.type == FloatType::f32 ? 4 : 2;
+  const auto* data = static_cast<const uint8_t*>(w.data);
+  const auto* scales = static_cast<const uint8_t*>(w.scales);
+  const auto* biases = static_cast<const uint8_t*>(w.biases);
+  const int64_t used = count / w.group;
+  const auto mask = static_cast<__mmask16>((1 << used) - 1);
+  for (int64_t half = 0; half < kPanel; half += 16) {
+    const int64_t rows = std::clamp<int64_t>(w.rows - row - half, 0, 16);
+    __m512i v[16];
+    for (int64_t c = 0; c < count; c += 64) {
+      const int64_t bytes = std::min<int64_t>(64, count - c) * kBits / 8;
+      const __mmask64 bytes_mask = bytes == 64 ? ~0ULL : (1ULL << bytes) - 1;
+      for (int64_t r = 0; r < 16; ++r) {
+        v[r] = r < rows
+            ? load_values<kBits>(
+                  data + (row + half + r) * row_bytes + (k + c) * kBits / 8,
+                  bytes_mask)
+            : _mm512_setzero_si512();
+      }
+      transpose(v);
+      for (int64_t i = 0; i < std::min<int64_t>(16, (count - c) / 4); ++i) {
+        _mm512_store_si512(&panel.values[c / 4 + i][half], v[i]);
+      }
+    }
+    for (bool bias : {false, true}) {
+      const uint8_t* from = bias ? biases : scales;
+      for (int64_t r = 0; r < 16; ++r) {
+        const int64_t at = (row + half + r) * groups + k / w.group;
+        v[r] = r < rows
+            ? _mm512_castps_si512(load_factors(w.type, from + at * width, mask))
+            : _mm512_setzero_si512();
+      }
+      transpose(v);
+      for (int64_t g = 0; g < used; ++g) {
+        _mm512_store_si512(
+            bias ? &panel.biases[g][half] : &panel.scales[g][half], v[g]);
+      }
+    }
+  }
+}
+
+// Whether sums of all limbs over a group fit in 31 bits at once; else the
+// highest limb's are taken alone.
+template <int kBits, int kLimbs>
+bool sums_fit(int64_t group) {
+  constexpr int64_t value = (1 << kBits) - 1;
+  constexpr int64_t limit = int64_t{128} << (kLow<kLimbs> * (kLimbs - 1));
+  return value * limit * group <= INT32_MAX;
+}
+
+// y [kM, columns] (+)= x W^T over a panel; y += if not `first`.
+template <int kLimbs, bool kFit, int kM>
+VNNI void multiply_tile(
+    const TileOfX<kLimbs>& x,
+    const Panel& w,
+    int64_t groups,
+    int64_t group,
+    float* y,
+    int64_t y_stride,
+    int64_t columns,
+    bool first) {
+  const auto mask = static_cast<uint32_t>((1ULL << columns) - 1);
+  const __mmask16 masks[2] = {
+      static_cast<__mmask16>(mask), static_cast<__mmask16>(mask >> 16)};
+  __m512 total[kM][2];
+  for (int m = 0; m < kM; ++m) {
+    for (int n = 0; n < 2; ++n) {
+      total[m][n] = first
+          ? _mm512_setzero_ps()
+          : _mm512_maskz_loadu_ps(masks[n], y + m * y_stride + 16 * n);
+    }
+  }
+  for (int64_t g = 0; g < groups; ++g) {
+    __m512i sums[kM][2];
+    for (auto& pair : sums) {
+      pair[0] = pair[1] = _mm512_setzero_si512();
+    }
+    const __m512 scales[2] = {
+        _mm512_load_ps(w.scales[g]), _mm512_load_ps(w.scales[g] + 16)};
+    // Sums times `unit` go to the totals.
+    auto add = [&](float unit) VNNI __attribute__((always_inline)) {
+      for (int m = 0; m < kM; ++m) {
+        const __m512 scale = _mm512_set1_ps(x.scales[g][m] * unit);
+        for (int n = 0; n < 2; ++n) {
+          total[m][n] = _mm512_fmadd_ps(
+              _mm512_mul_ps(_mm512_cvtepi32_ps(sums[m][n]), scale),
+              scales[n],
+              total[m][n]);
+        }
+      }
+    };
+    for (int limb = 0; limb < kLimbs; ++limb) {
+      if (limb == 1 && !kFit) {
+        add(1 << (kLow<kLimbs> * (kLimbs - 1)));
+        for (auto& pair : sums) {
+          pair[0] = pair[1] = _mm512_setzero_si512();
+        }
+      } else if (limb > 0) {
+        for (auto& pair : sums) {
+          pair[0] = _mm512_slli_epi32(pair[0], kLow<kLimbs>);
+          pair[1] = _mm512_slli_epi32(pair[1], kLow<kLimbs>);
+        }
+      }
+      const int8_t* from = &x.limbs[limb][0][g * group];
+      const uint8_t* weights = &w.values[g * group / 4][0][0];
+      for (int64_t k = 0; k < group; k += 4, weights += 4 * kPanel) {
+        const __m512i w0 = _mm512_load_si512(weights);
+        const __m512i w1 = _mm512_load_si512(weights + 64);
+        for (int m = 0; m < kM; ++m) {
+          int32_t four;
+          std::memcpy(&four, from + m * kDepth + k, 4);
+          const __m512i part = _mm512_set1_epi32(four);
+          dot_bytes(sums[m][0], w0, part);
+          dot_bytes(sums[m][1], w1, part);
+        }
+      }
+    }
+    add(1);
+    const __m512 biases[2] = {
+        _mm512_load_ps(w.biases[g]), _mm512_load_ps(w.biases[g] + 16)};
+    for (int m = 0; m < kM; ++m) {
+      const __m512 sum = _mm512_set1_ps(x.sums[g][m]);
+      total[m][0] = _mm512_fmadd_ps(biases[0], sum, total[m][0]);
+      total[m][1] = _mm512_fmadd_ps(biases[1], sum, total[m][1]);
+    }
+  }
+  for (int m = 0; m < kM; ++m) {
+    for (int n = 0; n < 2; ++n) {
+      _mm512_mask_storeu_ps(y + m * y_stride + 16 * n, masks[n], total[m][n]);
+    }
+  }
+}
+
+template <int kLimbs, bool kFit>
+void multiply(
+    int64_t rows,
+    const TileOfX<kLimbs>& x,
+    const Panel& w,
+    int64_t groups,
+    int64_t group,
+    float* y,
+    int64_t y_stride,
+    int64_t columns,
+    bool first) {
+  auto with = [&](auto m) {
+    multiply_tile<kLimbs, kFit, decltype(m)::value>(
+        x, w, groups, group, y, y_stride, columns, first);
+  };
+  switch (rows) {
+    case 1:
+      return with(std::integral_constant<int, 1>());
+    case 2:
+      return with(std::integral_constant<int, 2>());
+    case 3:
+      return with(std::integral_constant<int, 3>());
+    case 4:
+      return with(std::integral_constant<int, 4>());
+    case 5:
+      return with(std::integral_constant<int, 5>());
+    default:
+      return with(std::integral_constant<int, 6>());
+  }
+}
+
+template <int kBits, int kLimbs>
+class AffineGemm {
+ public:
+  explicit AffineGemm(const GemmArgs& args) : args_(args) {
+    const WeightMatrix& w = args.w;
+    blocks_ = (w.columns + kDepth - 1) / kDepth;
+    int threads = thread_count();
+    // Wide pieces read x less often, but there must be some for each thread.
+    int64_t share = (w.rows + 2 * threads - 1) / (2 * threads);
+    width_ = std::min<int64_t>(4 * kPanel, round_up(share, kPanel));
+    pieces_n_ = (w.rows + width_ - 1) / width_;
+    int64_t wanted = pieces_n_ < threads ? 2 * threads / pieces_n_ : 1;
+    height_ = round_up(
+        std::max((args.m + wanted - 1) / wanted, std::min(args.m, kBlockRows)),
+        kTile);
+    pieces_m_ = (args.m + height_ - 1) / height_;
+  }
+
+  void run() {
+    static thread_local Scratch scratch;
+    int64_t tiles = (args_.m + kTile - 1) / kTile;
+    constexpr int64_t tile_floats = sizeof(TileOfX<kLimbs>) / sizeof(float);
+    static_assert(sizeof(TileOfX<kLimbs>) % sizeof(float) == 0);
+    x_ = reinterpret_cast<TileOfX<kLimbs>*>(
+        scratch.floats(tiles * blocks_ * tile_floats));
+    // A piece of work should outlast waking a thread.
+    bool small = args_.m * args_.w.rows * args_.w.columns < 1'000'000;
+    parallel_for(tiles, small ? tiles : 8, [this](int64_t i) { split(i); });
+    int64_t pieces = pieces_n_ * pieces_m_;
+    parallel_for(pieces, small ? pieces : 1, [this](int64_t i) {
+      piece(i / pieces_m_ * width_, i % pieces_m_ * height_);
+    });
+  }
+
+ private:
+  void split(int64_t tile) {
+    static thread_local Scratch scratch;
+    int64_t columns = args_.w.columns;
+    int64_t group = args_.w.group;
+    float* row = scratch.floats(columns + 32);
+    int64_t first = tile * kTile;
+    for (int64_t r = 0; r < std::min(kTile, args_.m - first); ++r) {
+      int64_t width = args_.x_type == FloatType::f32 ? 4 : 2;
+      to_f32(
+          args_.x_type,
+          static_cast<const uint8_t*>(args_.x) + (first + r) * columns * width,
+          row,
+          columns);
+      for (int64_t k = 0; k < columns; k += group) {
+        TileOfX<kLimbs>& to = x_[tile * blocks_ + k / kDepth];
+        int64_t at = k % kDepth;
+        split_group<kLimbs>(
+            row + k,
+            group,
+            &to.limbs[0][r][at],
+            kTile * kDepth,
+            to.scales[at / group][r],
+            to.sums[at / group][r]);
+      }
+    }
+  }
+
+  // y[row : row + height_, column : column + width_].
+  void piece(int64_t column, int64_t row) {
+    static thread_local Scratch panels_scratch;
+    static thread_local Scratch sums_scratch;
+    int64_t columns = std::min(width_, args_.w.rows - column);
+    int64_t rows = std::min(height_, args_.m - row);
+    static_assert(sizeof(Panel) % 64 == 0);
+    auto* panels = reinterpret_cast<Panel*>(panels_scratch.floats(
+        width_ / kPanel * static_cast<int64_t>(sizeof(Panel) / sizeof(float))));
+    float* y = nullptr;
+    int64_t stride = 0;
+    if (args_.x_type == FloatType::f32) {
+      y = static_cast<float*>(args_.y) + row * args_.w.rows + column;
+      stride = args_.w.rows;
+    } else {
+      stride = width_;
+      y = sums_scratch.floats(rows * stride);
+    }
+    int64_t group = args_.w.group;
+    auto* tile = sums_fit<kBits, kLimbs>(group) ? multiply<kLimbs, true>
+                                                : multiply<kLimbs, false>;
+    for (int64_t b = 0; b < blocks_; ++b) {
+      int64_t k = b * kDepth;
+      int64_t count = std::min(kDepth, args_.w.columns - k);
+      for (int64_t n = 0; n < columns; n += kPanel) {
+        unpack_panel<kBits>(args_.w, column + n, k, count, panels[n / kPanel]);
+      }
+      for (int64_t m0 = 0; m0 < rows; m0 += kBlockRows) {
+        int64_t m1 = std::min(rows, m0 + kBlockRows);
+        for (int64_t n = 0; n < columns; n += kPanel) {
+          for (int64_t m = m0; m < m1; m += kTile) {
+            tile(
+                std::min(kTile, m1 - m),
+                x_[(row + m) / kTile * blocks_ + b],
+                panels[n / kPanel],
+                count / group,
+                group,
+                y + m * stride + n,
+                stride,
+                std::min(kPanel, columns - n),
+                b == 0);
+          }
+        }
+      }
+    }
+    finish_block(args_, y, stride, row, rows, column, columns);
+  }
+
+  const GemmArgs& args_;
+  int64_t blocks_;
+  int64_t width_;
+  int64_t height_;
+  int64_t pieces_n_;
+  int64_t pieces_m_;
+  TileOfX<kLimbs>* x_ = nullptr; // [tiles of rows, blocks_]
+};
+
+template <int kBits>
+void run(const GemmArgs& args) {
+  if (args.x_type == FloatType::f32) {
+    AffineGemm<kBits, 3>(args).run();
+  } else {
+    AffineGemm<kBits, 2>(args).run();
+  }
+}
+
+} // namespace
+
+bool affine_gemm_runs(const WeightMatrix& w) {
+  return w.bits != 0 && runs_vnni();
+}
+
+void affine_gemm(const GemmArgs& args) {
+  switch (args.w.bits) {
+    case 2:
+      return run<2>(args);
+    case 3:
+      return run<3>(args);
+    case 4:
+      return run<4>(args);
+    case 5:
+      return run<5>(args);
+    case 6:
+      return run<6>(args);
+    default:
+      return run<8>(args);
+  }
+}
+
+} // namespace mlx_audio::kernels
+
+#else // not x86
+
+namespace mlx_audio::kernels {
+
+bool affine_gemm_runs(const WeightMatrix& /* w */) {
+  return false;
+}
+
+void affine_gemm(const GemmArgs& /* args */) {}
+
+} // namespace mlx_audio::kernels
+
+#endif
