@@ -31,8 +31,7 @@ std::pair<std::string, int> stack_of(const std::string& path) {
   return {"", 0};
 }
 
-// Value and down projections under the names that models have for them. Not
-// Whisper's "attn.value": query, key and value run there as one product.
+// Value and down projections under the names that models have for them.
 bool is_wide(const std::string& path) {
   for (const char* name :
        {"v_proj",
@@ -40,9 +39,12 @@ bool is_wide(const std::string& path) {
         "v_b_proj",
         "down_proj",
         "attention.value",
+        "attn.value",
         "mlp2",
         "fc2",
         "ffn_output",
+        ".to_v.",
+        ".to_out.",
         ".w2"}) {
     if (has(path, name)) {
       return true;

@@ -3,15 +3,45 @@
 
 namespace mlx_audio::nn {
 
+mx::array unpack_small_floats(
+    const mx::array& packed,
+    const mx::array& scales,
+    const Quantization& q,
+    const std::string& path) {
+  if (packed.dtype() != mx::uint32 || scales.dtype() != mx::uint8) {
+    throw Error(
+        ErrorKind::corrupt_data,
+        "layer '" + path + "' is not packed as " + q.mode,
+        "is config.json the one of these weights?");
+  }
+  try {
+    return mx::dequantize(
+        packed,
+        scales,
+        std::nullopt,
+        q.group_size,
+        q.bits,
+        q.mode,
+        std::nullopt,
+        mx::bfloat16);
+  } catch (const std::invalid_argument& error) {
+    throw Error(
+        ErrorKind::corrupt_data, "layer '" + path + "': " + error.what());
+  }
+}
+
 namespace {
 
 kernels::LinearWeight
 take_matrix(Weights& weights, const std::string& path, int rows, int columns) {
   auto quantization = weights.quantization(path);
   if (!quantization) {
-    return {.weight = weights.take(path + ".weight", {rows, columns})};
+    return {
+        .weight = weights.take(path + ".weight", {rows, columns}),
+        .path = path};
   }
-  auto [group, bits] = *quantization;
+  int group = quantization->group_size;
+  int bits = quantization->bits;
   if (group <= 0 || bits <= 0 || columns % group != 0 ||
       columns * bits % 32 != 0) {
     throw Error(
@@ -21,12 +51,20 @@ take_matrix(Weights& weights, const std::string& path, int rows, int columns) {
             " at " + std::to_string(bits) + " bits",
         "is config.json the one of these weights?");
   }
+  auto packed = weights.take(path + ".weight", {rows, columns * bits / 32});
+  auto scales = weights.take(path + ".scales", {rows, columns / group});
+  if (!quantization->affine()) {
+    return {
+        .weight = unpack_small_floats(packed, scales, *quantization, path),
+        .path = path};
+  }
   return {
-      .weight = weights.take(path + ".weight", {rows, columns * bits / 32}),
-      .scales = weights.take(path + ".scales", {rows, columns / group}),
+      .weight = packed,
+      .scales = scales,
       .biases = weights.take(path + ".biases", {rows, columns / group}),
       .group_size = group,
-      .bits = bits};
+      .bits = bits,
+      .path = path};
 }
 
 // Weights of a convolution as stored, of `torch_shape` in torch's layout.

@@ -16,7 +16,15 @@ namespace mlx_audio::nn {
 using kernels::Activation;
 using kernels::ConvLayout;
 
-/// `path.weight` [out, in] (float or affine-quantized) and `path.bias` [out] if
+/// A matrix of mxfp4, nvfp4 or mxfp8 in bfloat16, which holds their values
+/// exactly: kernels multiply affine weights only.
+mx::array unpack_small_floats(
+    const mx::array& packed, // uint32 [rows, columns * bits / 32]
+    const mx::array& scales, // uint8 [rows, columns / group]
+    const Quantization& quantization,
+    const std::string& path); // for errors
+
+/// `path.weight` [out, in] (float or quantized) and `path.bias` [out] if
 /// the checkpoint has it.
 class Linear {
  public:
@@ -37,7 +45,7 @@ class Linear {
   kernels::LinearWeight weight_;
 };
 
-/// `path.weight` [count, dim], float or affine-quantized.
+/// `path.weight` [count, dim], float or quantized.
 class Embedding {
  public:
   Embedding(Weights& weights, const std::string& path, int count, int dim);

@@ -151,7 +151,8 @@ void Weights::read_quantization(const std::string& folder) {
     auto read = [](const Json& json, Quantization fallback) {
       return Quantization{
           json.value("group_size", fallback.group_size),
-          json.value("bits", fallback.bits)};
+          json.value("bits", fallback.bits),
+          json.value("mode", fallback.mode)};
     };
     try {
       default_quantization_ = read(config[key], default_quantization_);

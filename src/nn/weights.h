@@ -13,10 +13,15 @@ namespace mlx_audio::nn {
 
 namespace mx = mlx::core;
 
-/// Affine quantization as config.json states it, with overrides by layer path.
+/// Quantization as config.json states it, with overrides by layer path.
 struct Quantization {
   int group_size = 64;
   int bits = 4;
+  std::string mode = "affine"; ///< or mxfp4, nvfp4, mxfp8
+
+  bool affine() const {
+    return mode == "affine";
+  }
 };
 
 class Weights {
@@ -45,7 +50,8 @@ class Weights {
   /// Error if a tensor was never taken or ignored.
   void expect_all_taken() const;
 
-  /// Renames every tensor; an empty result drops it.
+  /// Renames every tensor, and the layers that config.json overrides; an empty
+  /// result drops it.
   template <class Rename>
   void rename(Rename&& rename) {
     std::map<std::string, mx::array> renamed;
@@ -56,6 +62,20 @@ class Weights {
       }
     }
     tensors_ = std::move(renamed);
+    rename_layers(rename);
+  }
+  /// The same for the layers that config.json overrides only.
+  template <class Rename>
+  void rename_layers(Rename&& rename) {
+    const std::string suffix = ".weight";
+    std::map<std::string, Quantization> renamed;
+    for (const auto& [path, quantization] : layer_quantization_) {
+      std::string to = rename(path + suffix);
+      if (to.size() > suffix.size()) {
+        renamed[to.substr(0, to.size() - suffix.size())] = quantization;
+      }
+    }
+    layer_quantization_ = std::move(renamed);
   }
 
   /// Casts float tensors (not the packed ones of quantized layers).

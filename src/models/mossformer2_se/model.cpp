@@ -43,7 +43,9 @@ nn::Weights read_weights(const fs::path& folder) {
     auto one = nn::Weights::load(file.string());
     all.merge(one.tensors());
   }
-  return nn::Weights(std::move(all), folder.string());
+  nn::Weights weights(std::move(all), folder.string());
+  weights.read_quantization(folder.string());
+  return weights;
 }
 
 mx::Dtype parse_dtype(const std::string& name, nn::Weights& weights) {

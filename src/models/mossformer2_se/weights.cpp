@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "mlx_audio/error.h"
+#include "nn/layers.h"
 
 namespace mlx_audio::mossformer2_se {
 
@@ -66,6 +67,7 @@ void canonicalize(nn::Weights& weights) {
     }
   }
   weights.tensors() = std::move(renamed);
+  weights.rename_layers(canonical_name);
 }
 
 mx::array take_matrix(
@@ -85,9 +87,10 @@ mx::array take_matrix(
   auto scales = weights.take(path + ".scales", {rows, -1});
   auto packed = weights.take(name, {rows, -1});
   int groups = scales.shape(1);
-  nn::Quantization q = quantization.value_or(
-      nn::Quantization{
-          groups > 0 ? columns / groups : 0, packed.shape(1) * 32 / columns});
+  nn::Quantization q = quantization
+      ? *weights.quantization(path)
+      : nn::Quantization{
+            groups > 0 ? columns / groups : 0, packed.shape(1) * 32 / columns};
   bool sound = q.group_size > 0 && groups * q.group_size == columns &&
       packed.dtype() == mx::uint32 && packed.shape(1) * 32 == columns * q.bits;
   if (!sound) {
@@ -97,6 +100,10 @@ mx::array take_matrix(
             " bits in groups of " + std::to_string(q.group_size) + " in '" +
             weights.source() + "'",
         "is config.json the one of these weights?");
+  }
+  if (!q.affine()) {
+    return mx::astype(
+        nn::unpack_small_floats(packed, scales, q, path), mx::float32);
   }
   auto biases = weights.take(path + ".biases", scales.shape());
   return mx::dequantize(

@@ -19,7 +19,8 @@ std::string canonical_name(const std::string& name);
 /// layouts the tensors are in is told by their names.
 void canonicalize(nn::Weights& weights);
 
-/// Takes `path.weight` [rows, columns] in f32, dequantized if it is quantized;
+/// Takes `path.weight` [rows, columns] in f32, dequantized if it is quantized,
+/// which tensors' shapes tell where config.json does not (`quantization`);
 /// convolutions of kernel 1, [rows, 1, columns], count as matrices.
 mx::array take_matrix(
     nn::Weights& weights,

@@ -7,6 +7,7 @@
 #include "kernels/attention.h"
 #include "kernels/norm.h"
 #include "mlx_audio/error.h"
+#include "models/whisper/fused_linear.h"
 
 namespace mlx_audio::whisper {
 
@@ -35,35 +36,11 @@ LinearWeight take_linear(
       .scales = parts[1],
       .biases = parts[2],
       .group_size = 64,
-      .bits = bits};
+      .bits = bits,
+      .path = w.path};
 }
 
-// Several layers of one input as one: rows after rows. Whisper's keys have no
-// bias; it is zero then.
-Linear fuse(const std::vector<LinearWeight>& parts) {
-  auto join = [&](auto&& get) {
-    std::vector<mx::array> arrays;
-    for (const auto& part : parts) {
-      arrays.push_back(get(part));
-    }
-    return mx::contiguous(mx::concatenate(arrays, 0));
-  };
-  const auto& first = parts[0];
-  LinearWeight w{
-      .weight = join([](const LinearWeight& p) { return p.weight; }),
-      .group_size = first.group_size,
-      .bits = first.bits};
-  w.bias = join([](const LinearWeight& p) {
-    return p.bias ? *p.bias : mx::zeros({p.out_features()}, mx::float32);
-  });
-  if (first.quantized()) {
-    w.scales = join([](const LinearWeight& p) { return *p.scales; });
-    w.biases = join([](const LinearWeight& p) { return *p.biases; });
-  }
-  return Linear(std::move(w));
-}
-
-Linear take_fused(
+FusedLinear take_fused(
     Weights& weights,
     const std::string& path,
     std::initializer_list<const char*> names,
@@ -74,7 +51,7 @@ Linear take_fused(
     parts.push_back(
         take_linear(weights, path + "." + name, width, width, bits));
   }
-  return fuse(parts);
+  return FusedLinear(parts);
 }
 
 Linear
@@ -171,7 +148,7 @@ struct WhisperModel::Norm {
 
 struct WhisperModel::EncoderBlock {
   Norm attention_norm;
-  Linear qkv;
+  FusedLinear qkv;
   Linear out;
   Norm mlp_norm;
   Linear mlp1;
@@ -193,11 +170,11 @@ struct WhisperModel::EncoderBlock {
 
 struct WhisperModel::DecoderBlock {
   Norm attention_norm;
-  Linear qkv;
+  FusedLinear qkv;
   Linear out;
   Norm cross_norm;
   Linear cross_query;
-  Linear cross_kv;
+  FusedLinear cross_kv;
   Linear cross_out;
   Norm mlp_norm;
   Linear mlp1;
@@ -291,6 +268,10 @@ void WhisperModel::pack(PackedMode mode) {
   auto linear = [mode](const Linear& l) {
     return PackedLinear(packed_type(mode, l.weight()), l.weight());
   };
+  auto fused = [mode](const FusedLinear& l) {
+    auto weight = l.joined();
+    return PackedLinear(packed_type(mode, weight), weight);
+  };
   auto convolution = [mode](const Linear& l) {
     return PackedLinear(packed_convolution_type(mode, l.weight()), l.weight());
   };
@@ -310,7 +291,7 @@ void WhisperModel::pack(PackedMode mode) {
   for (auto& block : encoder_) {
     encoder->layers.push_back(
         {norm(block.attention_norm),
-         linear(block.qkv),
+         fused(block.qkv),
          linear(block.out),
          norm(block.mlp_norm),
          linear(block.mlp1),
@@ -328,11 +309,11 @@ void WhisperModel::pack(PackedMode mode) {
   for (const auto& block : decoder_) {
     decoder->layers.push_back(
         {norm(block.attention_norm),
-         linear(block.qkv),
+         fused(block.qkv),
          linear(block.out),
          norm(block.cross_norm),
          linear(block.cross_query),
-         linear(block.cross_kv),
+         fused(block.cross_kv),
          linear(block.cross_out),
          norm(block.mlp_norm),
          linear(block.mlp1),
