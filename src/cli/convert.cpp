@@ -120,6 +120,15 @@ void run(Flags& flags) {
   if (!std::filesystem::exists(options.source)) {
     options.source = hub::resolve_model(options.source, flags.revision);
   }
+  if (!options.calibration_audio.empty() && !flags.quantize.refit) {
+    throw Error(
+        ErrorKind::invalid_argument,
+        "recordings to calibrate on are given but not asked for",
+        "add --calibrate");
+  }
+  if (flags.quantize.refit) {
+    options.calibration_speaker = hub::find_local_model("kokoro");
+  }
   Progress progress;
   options.progress = [&](uint64_t done, uint64_t total) {
     progress.show(
@@ -142,6 +151,9 @@ void run(Flags& flags) {
       megabytes(report.bytes_after),
       report.bits_per_weight(),
       options.dry_run ? "; nothing was written" : "");
+  if (!report.calibration.empty()) {
+    fmt::print("calibrated on {}\n", report.calibration);
+  }
   if (!options.dry_run) {
     fmt::print("{}\n", options.output);
   }
@@ -192,7 +204,12 @@ void add_convert_command(CLI::App& app) {
       "--calibrate",
       flags->quantize.refit,
       "Fit codes, scales and biases by least squares: slower, better at few "
-      "bits (affine)");
+      "bits (affine). Kokoro says built-in sentences for it, and Whisper hears "
+      "them if `kokoro` is on this machine; other models fit weights alone");
+  command->add_option(
+      "--calibration-audio",
+      options.calibration_audio,
+      "Speech for Whisper to be calibrated on, instead");
   command->add_option("--dtype", flags->dtype, "Type of the float tensors")
       ->check(CLI::IsMember({"float16", "bfloat16", "float32"}));
   command->add_flag(

@@ -99,6 +99,28 @@ void note_quantization(
   config["quantization_config"] = value;
 }
 
+// Runs the source's unquantized form, made in a folder beside the output.
+Calibration calibration_of(
+    const ConvertOptions& options,
+    const std::string& model_type) {
+  ConvertOptions plain;
+  plain.source = options.source;
+  plain.output = options.output + ".calibration";
+  struct Remove {
+    std::string path;
+    ~Remove() {
+      std::error_code ignored;
+      std::filesystem::remove_all(path, ignored);
+    }
+  } remove{plain.output};
+  convert(plain);
+  return calibrate(
+      model_type,
+      plain.output,
+      options.calibration_audio,
+      options.calibration_speaker);
+}
+
 } // namespace
 
 ConvertReport convert(const ConvertOptions& options) {
@@ -161,12 +183,18 @@ ConvertReport convert(const ConvertOptions& options) {
   }
   auto report = std::make_shared<std::vector<LayerReport>>();
   if (options.quantize) {
-    import.tensors = quantize(
-        std::move(import.tensors),
-        import.model_type,
-        *options.quantize,
-        report);
-    note_quantization(import.config, *options.quantize, *report);
+    QuantizeOptions how = *options.quantize;
+    if (how.refit && !options.dry_run &&
+        calibrates(
+            import.model_type,
+            options.calibration_audio,
+            options.calibration_speaker)) {
+      how.calibration = calibration_of(options, import.model_type);
+      result.calibration = how.calibration.source;
+    }
+    import.tensors =
+        quantize(std::move(import.tensors), import.model_type, how, report);
+    note_quantization(import.config, how, *report);
   } else {
     for (const auto& tensor : import.tensors) {
       report->push_back(

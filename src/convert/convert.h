@@ -19,6 +19,10 @@ struct ConvertOptions {
   std::optional<checkpoint::DType> dtype;
   /// How to quantize; empty: do not.
   std::optional<QuantizeOptions> quantize;
+  /// With quantize->refit: recordings for a recognizer to hear, and the folder
+  /// of a Kokoro that speaks if there are none; see calibrate().
+  std::vector<std::string> calibration_audio;
+  std::string calibration_speaker;
   /// Turn packed layers into float ones.
   bool dequantize = false;
   /// Only plan: nothing is written.
@@ -32,6 +36,7 @@ struct ConvertOptions {
 struct ConvertReport {
   std::string model_type;
   std::string format; ///< what the source was
+  std::string calibration; ///< what the model was run on; empty: it was not
   std::vector<LayerReport> layers; ///< all tensors, or their layer
   uint64_t bytes_before = 0;
   uint64_t bytes_after = 0;

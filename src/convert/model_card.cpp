@@ -49,7 +49,10 @@ std::string model_card(
             ? fmt::format("{} {}-bit", packing.mode, packing.bits)
             : options.quantize->recipe,
         packing.group_size,
-        options.quantize->refit ? ", scales refit by least squares" : "");
+        !options.quantize->refit ? ""
+            : report.calibration.empty()
+            ? ", refit by least squares"
+            : ", calibrated on " + report.calibration);
   }
   card += fmt::format("\nUse it with `mlx-audio {} --model {}`.\n", verb, name);
   return card;

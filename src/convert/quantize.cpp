@@ -76,6 +76,7 @@ struct Layer {
   LazyTensor source;
   Packing packing;
   bool refit = false;
+  std::vector<float> moments; // of inputs, [columns, columns], or empty
   size_t report_index = 0;
 };
 
@@ -85,6 +86,10 @@ Packed pack(const Layer& layer, std::vector<LayerReport>& report) {
   const Packing& packing = layer.packing;
   int64_t step = std::max<int64_t>(1, piece_elements / shape[1]);
   Packed result;
+  std::vector<float> factor;
+  if (!layer.moments.empty()) {
+    factor = input_factor(layer.moments, shape[1]);
+  }
   double error = 0;
   double norm = 0;
   double largest = 0;
@@ -95,7 +100,7 @@ Packed pack(const Layer& layer, std::vector<LayerReport>& report) {
         mx::quantize(w, packing.group_size, packing.bits, packing.mode);
     bool affine = parts.size() > 2;
     if (affine && layer.refit) {
-      refit(w, parts, packing);
+      refit(w, parts, packing, factor.empty() ? nullptr : &factor);
     }
     auto back = mx::astype(
         mx::dequantize(
@@ -237,6 +242,15 @@ std::vector<LazyTensor> quantize(
     layer->refit = options.refit;
     layer->report_index = report->size();
     layer->source = std::move(tensor);
+    auto moments = options.calibration.moments.find(path);
+    // Tables of embeddings are looked up too, where all columns count alike.
+    if (moments != options.calibration.moments.end() &&
+        path.find("embedding") == std::string::npos &&
+        moments->second.size() ==
+            static_cast<size_t>(
+                layer->source.shape[1] * layer->source.shape[1])) {
+      layer->moments = moments->second;
+    }
     const Shape& shape = layer->source.shape;
     int64_t groups = shape[1] / base.group_size;
     bool affine = base.mode == "affine";

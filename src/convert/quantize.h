@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "checkpoint/lazy_tensor.h"
+#include "convert/calibrate.h"
 
 namespace mlx_audio::convert {
 
@@ -25,7 +26,10 @@ struct QuantizeOptions {
   std::optional<int> group_size; ///< empty: the mode's own
   std::string mode = "affine"; ///< affine, mxfp4, nvfp4 or mxfp8
   std::string recipe; ///< mixed_2_6, mixed_3_4, mixed_3_6, mixed_4_6 or empty
-  bool refit = false; ///< fit codes, scales and biases by least squares
+  /// Fit codes, scales and biases by least squares (affine): to outputs of the
+  /// layers that are in `calibration`, to the weights of others.
+  bool refit = false;
+  Calibration calibration = {};
 };
 
 /// The packing that the options ask for; invalid_argument if MLX has none such.

@@ -1,19 +1,59 @@
 """The flags of `mlx-audio convert` on real and tiny models of every architecture that is built."""
 import json
 import os
+import pathlib
 import pty
 import re
 import resource
 import signal
 import subprocess
+import sys
+import wave
 
 import mlx.core as mx
+import numpy as np
 import pytest
 
 from program import PROGRAM, ROOT, fails, run
 
+sys.path.insert(0, str(ROOT / "bench"))
+import mossformer2  # noqa: E402
+
 CLIP = ROOT / "tests/data/audio/speech_16k.wav"
-TINY = ROOT / "tests/data/qwen3_tts/checkpoints/base"
+STORE = pathlib.Path(os.environ.get("MLX_AUDIO_HOME") or
+                     pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "mlx-audio")
+MODELS = ["kokoro", "whisper-tiny.en", "qwen3-tts", "mossformer2"]
+BITS, GROUPS = [2, 3, 4, 5, 6, 8], [32, 64, 128]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """Where a model of MODELS is: real weights, or tiny random ones where there are none."""
+    wide = tmp_path_factory.mktemp("mossformer2")
+    mossformer2.save(wide, mossformer2.to_mlx(mossformer2.make_tensors(dim=128, blocks=3)))
+    return {"qwen3-tts": ROOT / "tests/data/qwen3_tts/checkpoints/base", "mossformer2": wide}
+
+
+def works(model, folder, tmp_path):
+    """A converted model loads and does what it is for, however rough its weights are."""
+    out = tmp_path / "out.wav"
+    if model == "kokoro":
+        done = run("tts", "Hello there.", "--model", folder, "-o", out)
+    elif model == "qwen3-tts":
+        done = run("tts", "-m", folder, "-o", out, "--ref-audio", ROOT / "tests/data/qwen3_tts/inputs/ref.wav", "--x-vector-only",
+                   "--max-tokens", 3, "--temperature", 0, "--", "Hello.")
+    elif model == "mossformer2":
+        noise = np.random.default_rng(0).normal(0, 3000, 24000).astype("<i2")
+        with wave.open(str(tmp_path / "in.wav"), "wb") as w:
+            w.setnchannels(1), w.setsampwidth(2), w.setframerate(48000)
+            w.writeframes(noise.tobytes())
+        done = run("enhance", tmp_path / "in.wav", "-m", folder, "-o", out)
+    else:  # one attempt: what two bits hear is tried again at each temperature else
+        done = run("stt", CLIP, "--model", folder, "--output", "-", "--temperature", 0)
+    assert done.returncode == 0, done.stderr.decode()
+    if model != "whisper-tiny.en":
+        with wave.open(str(out)) as w:
+            assert w.getnframes() > 1000
 
 
 def convert(source, out, *flags):
@@ -50,30 +90,77 @@ def test_plan_and_closing_table(tmp_path):
         assert (tmp_path / "out" / name).exists()
 
 
-@pytest.mark.parametrize("recipe", ["mixed_2_6", "mixed_3_4", "mixed_3_6", "mixed_4_6"])
-@pytest.mark.parametrize("model", ["kokoro", "whisper-tiny.en", TINY])
-def test_mixed_recipes_work_on_every_model(tmp_path, model, recipe):
-    low, high = map(int, recipe.split("_")[1:])
-    convert(model, tmp_path / "out", "-q", "--q-group-size", 32, "--quant-predicate", recipe)
-    how = config(tmp_path / "out")["quantization"]
-    layers = {path: value["bits"] for path, value in how.items() if isinstance(value, dict)}
-    assert how["bits"] == low and layers and set(layers.values()) == {high}
-    made = tensors(tmp_path / "out")
+def packed_layers(folder):
+    """Bits and group size of each packed layer, as config.json says and as shapes prove."""
+    how, made, found = config(folder)["quantization"], tensors(folder), {}
     for name in made:
         path = name.removesuffix(".scales")
         if path != name:
-            assert made[path + ".weight"].shape[1] * 32 == made[name].shape[1] * 32 * layers.get(path, low)
-    if model == "kokoro":
-        assert len(run("tts", "Hello there.", "--model", tmp_path / "out", "-o", "-", "--format", "pcm").stdout) > 20000
-    elif model == "whisper-tiny.en":
-        assert run("stt", CLIP, "--model", tmp_path / "out", "--output", "-").returncode == 0
+            own = how.get(path, how)
+            columns = made[path + ".weight"].shape[1] * 32 // own["bits"]
+            assert made[name].shape[1] * own["group_size"] == columns
+            found[path] = (own["bits"], own["group_size"], own["mode"])
+    assert found
+    return found
 
 
-@pytest.mark.parametrize("model", ["kokoro", "whisper-tiny.en", TINY])
-def test_round_trip(tmp_path, model):
-    convert(model, tmp_path / "q", "-q", "--q-bits", 4, "--q-group-size", 32, "--dtype", "float32")
+# Each width and each group on every model; all pairs of them on one or the other.
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("bits", BITS)
+def test_every_width_and_group_on_every_model(tmp_path, source, model, bits):
+    group = GROUPS[(BITS.index(bits) + MODELS.index(model) + BITS.index(bits) // 3) % 3]
+    if model == "qwen3-tts" and group == 128:
+        group = 64  # no layer of the tiny checkpoint is that wide
+    convert(source.get(model, model), tmp_path / "q", "-q", "--q-bits", bits, "--q-group-size", group)
+    assert set(packed_layers(tmp_path / "q").values()) == {(bits, group, "affine")}
+    works(model, tmp_path / "q", tmp_path)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("mode,bits,group", [("mxfp4", 4, 32), ("nvfp4", 4, 16), ("mxfp8", 8, 32)])
+def test_every_mode_on_every_model(tmp_path, source, model, mode, bits, group):
+    convert(source.get(model, model), tmp_path / "q", "-q", "--q-mode", mode)
+    assert set(packed_layers(tmp_path / "q").values()) == {(bits, group, mode)}
+    works(model, tmp_path / "q", tmp_path)
+
+
+@pytest.mark.parametrize("recipe", ["mixed_2_6", "mixed_3_4", "mixed_3_6", "mixed_4_6"])
+@pytest.mark.parametrize("model", MODELS)
+def test_mixed_recipes_work_on_every_model(tmp_path, source, model, recipe):
+    low, high = map(int, recipe.split("_")[1:])
+    convert(source.get(model, model), tmp_path / "q", "-q", "--q-group-size", 32, "--quant-predicate", recipe)
+    assert config(tmp_path / "q")["quantization"]["bits"] == low
+    layers = packed_layers(tmp_path / "q")
+    assert {bits for bits, _, _ in layers.values()} == {low, high}
+    if model == "whisper-tiny.en":  # which run as one with queries and keys of fewer bits
+        assert layers["encoder.blocks.0.attn.value"][0] == high and layers["encoder.blocks.0.attn.query"][0] == low
+        done = [run("stt", CLIP, "--model", tmp_path / "q", "--output", "-", "--temperature", 0, "--dtype", dtype, env=env)
+                for dtype in ("float32", "bfloat16") for env in ({}, {"MLX_AUDIO_KERNELS": "mlx"})]
+        assert all(d.returncode == 0 for d in done), [d.stderr for d in done]
+        if low == 4:
+            assert done[0].stdout == done[1].stdout and len(done[0].stdout.split()) > 3
+    works(model, tmp_path / "q", tmp_path)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_types_on_every_model(tmp_path, source, model, dtype):
+    convert(source.get(model, model), tmp_path / "plain", "--dtype", dtype)
+    want = {getattr(mx, dtype)}
+    floats = {t.dtype for t in tensors(tmp_path / "plain").values() if mx.issubdtype(t.dtype, mx.floating)}
+    assert floats == want
+    convert(source.get(model, model), tmp_path / "q", "-q", "--q-group-size", 32, "--dtype", dtype)
+    floats = {t.dtype for t in tensors(tmp_path / "q").values() if mx.issubdtype(t.dtype, mx.floating)}
+    assert floats == want
+    works(model, tmp_path / "q", tmp_path)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_round_trip(tmp_path, source, model):
+    model_source = source.get(model, model)
+    convert(model_source, tmp_path / "q", "-q", "--q-bits", 4, "--q-group-size", 32, "--dtype", "float32")
     convert(tmp_path / "q", tmp_path / "plain", "-d")
-    convert(model, tmp_path / "f32", "--dtype", "float32")
+    convert(model_source, tmp_path / "f32", "--dtype", "float32")
     assert "quantization" not in config(tmp_path / "plain")
     packed, plain = tensors(tmp_path / "q"), tensors(tmp_path / "plain")
     for name in packed:
@@ -87,6 +174,28 @@ def test_round_trip(tmp_path, model):
         for name, weight in exact.items():
             assert mx.linalg.norm(plain[name] - weight, stream=mx.cpu) <= 0.15 * mx.linalg.norm(weight, stream=mx.cpu), name
     assert sorted(p.name for p in (tmp_path / "plain").iterdir()) == sorted(p.name for p in (tmp_path / "f32").iterdir())
+    works(model, tmp_path / "plain", tmp_path)
+
+
+def test_calibration_needs_nothing_but_the_model(tmp_path, source):
+    flags = ("-q", "--q-bits", 3, "--calibrate")
+    assert "calibrated on 16 sentences\n" in convert("kokoro", tmp_path / "kokoro", *flags)
+    assert "calibrated on 16 sentences said by Kokoro\n" in convert("whisper-tiny.en", tmp_path / "spoken", *flags)
+    recordings = [ROOT / "tests/data/whisper" / f"en{i}.flac" for i in (1, 3)]
+    table = convert("whisper-tiny.en", tmp_path / "heard", *flags, "--calibration-audio", *recordings)
+    assert "calibrated on 2 recordings\n" in table
+    assert "calibrated on 2 recordings" in (tmp_path / "heard/README.md").read_text()
+    alone = run("convert", "--hf-path", STORE / "models/whisper-tiny.en", "--mlx-path", tmp_path / "alone", *flags,
+                env={"MLX_AUDIO_HOME": str(tmp_path / "none"), "HF_HOME": str(tmp_path / "none")})
+    assert alone.returncode == 0 and b"calibrated" not in alone.stdout, alone.stderr
+    assert "refit by least squares" in (tmp_path / "alone/README.md").read_text()
+    for model, made in (("kokoro", "kokoro"), ("whisper-tiny.en", "spoken"), ("whisper-tiny.en", "alone")):
+        works(model, tmp_path / made, tmp_path)
+    convert(source["mossformer2"], tmp_path / "moss", *flags)
+    works("mossformer2", tmp_path / "moss", tmp_path)
+    assert not list(tmp_path.glob("*.calibration*"))
+    fails(2, "add --calibrate", "convert", "--hf-path", "kokoro", "--mlx-path", tmp_path / "x", "-q",
+          "--calibration-audio", recordings[0])
 
 
 def test_what_is_not_offered_is_named(tmp_path):
