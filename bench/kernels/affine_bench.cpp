@@ -7,7 +7,6 @@
 // step does. All figures are of the best of many rounds. FOLDER holds ggml's
 // shared libraries.
 #include <cstdio>
-#include <cstring>
 #include <string>
 #include <vector>
 
@@ -17,6 +16,7 @@
 #include "kernels/gemm.h"
 #include "kernels/ggml.h"
 #include "kernels/linear.h"
+#include "kernels/machine.h"
 #include "kernels/parallel.h"
 #include "kernels/rounds.h"
 #include "kernels/simd.h"
@@ -140,57 +140,6 @@ double mlx(const Shape& s, int bits, int group, int rows) {
   return rows > 1 ? seconds_of(round) : best_of(0.05, round);
 }
 
-// What the weights of matrix-vector products can at best be read at, GB/s.
-double read_bandwidth() {
-  std::vector<float> data(64 << 20, 1.0f);
-  int64_t pieces = 64;
-  auto piece = static_cast<int64_t>(data.size()) / pieces;
-  double seconds = best_of(1, [&] {
-    parallel_for(pieces, 1, [&](int64_t i) {
-      float sums[64] = {};
-      const float* p = data.data() + i * piece;
-      for (int64_t j = 0; j < piece; j += 64) {
-        for (int l = 0; l < 64; ++l) {
-          sums[l] += p[j + l];
-        }
-      }
-      benchmark::DoNotOptimize(sums);
-    });
-  });
-  return 4e-9 * static_cast<double>(data.size()) / seconds;
-}
-
-// oneDNN's bf16 product of the matrix case, weights packed before, GFLOP/s.
-double onednn_bf16() {
-  using namespace dnnl;
-  engine cpu(engine::kind::cpu, 0);
-  stream s(cpu);
-  using Type = memory::data_type;
-  memory::desc x({kRows, matrix.in}, Type::bf16, memory::format_tag::ab);
-  memory::desc w({matrix.in, matrix.out}, Type::bf16, memory::format_tag::any);
-  memory::desc y({kRows, matrix.out}, Type::bf16, memory::format_tag::ab);
-#if DNNL_VERSION_MAJOR >= 3
-  matmul::primitive_desc plan(cpu, x, w, y);
-#else
-  matmul::primitive_desc plan(matmul::desc(x, w, y), cpu);
-#endif
-  std::vector<memory> memories;
-  for (const auto& desc : {x, plan.weights_desc(), y}) {
-    memories.emplace_back(desc, cpu);
-    std::memset(memories.back().get_data_handle(), 0, desc.get_size());
-  }
-  matmul product(plan);
-  double seconds = best_of(0.5, [&] {
-    product.execute(
-        s,
-        {{DNNL_ARG_SRC, memories[0]},
-         {DNNL_ARG_WEIGHTS, memories[1]},
-         {DNNL_ARG_DST, memories[2]}});
-    s.wait();
-  });
-  return 2e-9 * kRows * matrix.in * matrix.out / seconds;
-}
-
 std::vector<int> numbers(const std::string& list) {
   std::vector<int> found;
   for (size_t at = 0; at < list.size();) {
@@ -206,7 +155,7 @@ void run(
     const std::vector<int>& groups,
     const std::string& ggml) {
   double bandwidth = read_bandwidth();
-  double bf16 = onednn_bf16();
+  double bf16 = onednn_bf16(kRows, matrix.in, matrix.out);
   double flops = 2e-9 * kRows * matrix.in * matrix.out;
   std::printf(
       "%d threads, %s; reads %.1f GB/s; oneDNN %d.%d bf16 %dx%dx%d: %.0f "

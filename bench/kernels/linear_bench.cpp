@@ -7,9 +7,9 @@
 
 #include <benchmark/benchmark.h>
 
-#include "kernels/bandwidth.h"
 #include "kernels/cpu_op.h"
 #include "kernels/gemm.h"
+#include "kernels/machine.h"
 
 namespace mlx_audio::kernels {
 namespace {

@@ -4,13 +4,11 @@
 // that reading its weights and the audio's keys and values takes.
 #include <cstdlib>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include <benchmark/benchmark.h>
-#include <oneapi/dnnl/dnnl.hpp>
 
-#include "kernels/bandwidth.h"
+#include "kernels/machine.h"
 #include "kernels/packed.h"
 #include "models/whisper/config.h"
 #include "models/whisper/decoding.h"
@@ -43,28 +41,6 @@ double encoder_flops(const WhisperConfig& c) {
       2 * frames * 3 * width * width;
 }
 
-// GFLOP/s of oneDNN, bf16 in and f32 out, weights in its own order.
-double onednn_rate(int m, int k, int n) {
-  using dnnl::memory;
-  using Type = memory::data_type;
-  dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  dnnl::stream stream(engine);
-  memory::desc x({m, k}, Type::bf16, memory::format_tag::ab);
-  memory::desc w({k, n}, Type::bf16, memory::format_tag::any);
-  memory::desc y({m, n}, Type::f32, memory::format_tag::ab);
-  dnnl::matmul::primitive_desc description(dnnl::matmul::desc(x, w, y), engine);
-  dnnl::matmul product(description);
-  std::unordered_map<int, memory> arguments = {
-      {DNNL_ARG_SRC, memory(x, engine)},
-      {DNNL_ARG_WEIGHTS, memory(description.weights_desc(), engine)},
-      {DNNL_ARG_DST, memory(y, engine)}};
-  auto seconds = kernels::best_of(0.3, [&] {
-    product.execute(stream, arguments);
-    stream.wait();
-  });
-  return 2e-9 * m * k * n / seconds;
-}
-
 void encoder(benchmark::State& state) {
   const auto& c = model().config();
   auto mel = mx::random::normal({1, 2 * c.n_audio_ctx, c.n_mels});
@@ -75,7 +51,7 @@ void encoder(benchmark::State& state) {
   }
   double rate = 1e-9 * encoder_flops(c) / seconds;
   double theirs =
-      onednn_rate(c.n_audio_ctx, c.n_audio_state, 4 * c.n_audio_state);
+      kernels::onednn_bf16(c.n_audio_ctx, c.n_audio_state, 4 * c.n_audio_state);
   state.counters["GFLOP/s"] = rate;
   state.counters["oneDNN bf16"] = theirs;
   state.counters["share"] = rate / theirs;
