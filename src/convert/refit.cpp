@@ -52,7 +52,7 @@ struct Line {
       return 0;
     }
     float code = std::min(std::max(0.0f, (w - bias) / scale), largest);
-    return static_cast<float>(static_cast<int>(code + 0.5f));
+    return std::round(code);
   }
 };
 
@@ -103,7 +103,7 @@ Line line_through(const Group& g, const float* codes, const Line& line) {
 }
 
 Line fit(const Group& g, const Line& first) {
-  float codes[most];
+  float codes[most] = {};
   Line best = first;
   float least = error_of(g, first, codes);
   auto [low, high] = std::minmax_element(g.w, g.w + g.size);
@@ -221,7 +221,7 @@ void refit(
   std::vector<float> biases(scales.size());
   kernels::parallel_for(rows, 8, [&](int64_t row) {
     std::vector<float> errors(static_cast<size_t>(columns));
-    float adjusted[most];
+    float adjusted[most] = {};
     const float* values = from + row * columns;
     BitWriter out(
         packed.data() + row * columns * packing.bits / 32, packing.bits);
