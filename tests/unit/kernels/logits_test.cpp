@@ -40,7 +40,8 @@ TEST(Logits, EqualTheirDefinitionOnEveryInstructionSet) {
         sum += std::exp(static_cast<double>(v));
       }
       if (sum > 0) { // a few roundings of f32
-        EXPECT_NEAR(log_sum_exp(x), std::log(sum), 2e-6 * (1 + std::abs(*best)));
+        EXPECT_NEAR(
+            log_sum_exp(x), std::log(sum), 2e-6 * (1 + std::abs(*best)));
       }
       std::vector<std::pair<float, int>> sorted;
       for (size_t i = 0; i < size; ++i) {
