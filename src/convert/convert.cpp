@@ -99,20 +99,14 @@ void note_quantization(
   config["quantization_config"] = value;
 }
 
-// Runs the source's unquantized form, made in a folder beside the output.
+// Runs the source's unquantized form, made for that beside the output.
 Calibration calibration_of(
     const ConvertOptions& options,
     const std::string& model_type) {
+  NewFolder room(options.output, 0);
   ConvertOptions plain;
   plain.source = options.source;
-  plain.output = options.output + ".calibration";
-  struct Remove {
-    std::string path;
-    ~Remove() {
-      std::error_code ignored;
-      std::filesystem::remove_all(path, ignored);
-    }
-  } remove{plain.output};
+  plain.output = (room.path() / "unquantized").string();
   convert(plain);
   return calibrate(
       model_type,

@@ -182,9 +182,14 @@ def test_calibration_needs_nothing_but_the_model(tmp_path, source):
     assert "calibrated on 16 sentences\n" in convert("kokoro", tmp_path / "kokoro", *flags)
     assert "calibrated on 16 sentences said by Kokoro\n" in convert("whisper-tiny.en", tmp_path / "spoken", *flags)
     recordings = [ROOT / "tests/data/whisper" / f"en{i}.flac" for i in (1, 3)]
-    table = convert("whisper-tiny.en", tmp_path / "heard", *flags, "--calibration-audio", *recordings)
+    beside = tmp_path / "beside"
+    (beside / "heard.calibration").mkdir(parents=True)
+    (beside / "heard.calibration/mine").write_text("kept")
+    table = convert("whisper-tiny.en", beside / "heard", *flags, "--calibration-audio", *recordings)
     assert "calibrated on 2 recordings\n" in table
-    assert "calibrated on 2 recordings" in (tmp_path / "heard/README.md").read_text()
+    assert "calibrated on 2 recordings" in (beside / "heard/README.md").read_text()
+    assert sorted(path.name for path in beside.iterdir()) == ["heard", "heard.calibration"]
+    assert (beside / "heard.calibration/mine").read_text() == "kept"
     alone = run("convert", "--hf-path", STORE / "models/whisper-tiny.en", "--mlx-path", tmp_path / "alone", *flags,
                 env={"MLX_AUDIO_HOME": str(tmp_path / "none"), "HF_HOME": str(tmp_path / "none")})
     assert alone.returncode == 0 and b"calibrated" not in alone.stdout, alone.stderr
@@ -193,7 +198,7 @@ def test_calibration_needs_nothing_but_the_model(tmp_path, source):
         works(model, tmp_path / made, tmp_path)
     convert(source["mossformer2"], tmp_path / "moss", *flags)
     works("mossformer2", tmp_path / "moss", tmp_path)
-    assert not list(tmp_path.glob("*.calibration*"))
+    assert not list(tmp_path.glob("*.calibration*")) + list(tmp_path.glob("*.part-*"))
     fails(2, "not asked for", "convert", "--hf-path", "kokoro", "--mlx-path", tmp_path / "x", "-q",
           "--calibration-audio", recordings[0])
 
