@@ -6,6 +6,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "kernels/gemm_pieces.h"
 #include "kernels/parallel.h"
 #include "kernels/rows.h"
 #include "kernels/scratch.h"
@@ -25,12 +26,7 @@ using namespace vnni;
 constexpr int64_t kPanel = 32; // rows of W: two vectors of sums
 constexpr int64_t kTile = 6; // rows of x
 constexpr int64_t kDepth = 512; // columns of W at once: a panel fits in L1
-constexpr int64_t kBlockRows = 96; // rows of x at once: they stay in L2
 constexpr int64_t kGroups = kDepth / 32; // most groups in a block
-
-int64_t round_up(int64_t x, int64_t step) {
-  return (x + step - 1) / step * step;
-}
 
 // kTile rows and kDepth columns of x.
 template <int kLimbs>
@@ -250,20 +246,10 @@ void multiply(
 template <int kBits, int kLimbs>
 class AffineGemm {
  public:
-  explicit AffineGemm(const GemmArgs& args) : args_(args) {
-    const WeightMatrix& w = args.w;
-    blocks_ = (w.columns + kDepth - 1) / kDepth;
-    int threads = thread_count();
-    // Wide pieces read x less often, but there must be some for each thread.
-    int64_t share = (w.rows + 2 * threads - 1) / (2 * threads);
-    width_ = std::min<int64_t>(4 * kPanel, round_up(share, kPanel));
-    pieces_n_ = (w.rows + width_ - 1) / width_;
-    int64_t wanted = pieces_n_ < threads ? 2 * threads / pieces_n_ : 1;
-    height_ = round_up(
-        std::max((args.m + wanted - 1) / wanted, std::min(args.m, kBlockRows)),
-        kTile);
-    pieces_m_ = (args.m + height_ - 1) / height_;
-  }
+  explicit AffineGemm(const GemmArgs& args)
+      : args_(args),
+        pieces_(args, kTile, kPanel),
+        blocks_((args.w.columns + kDepth - 1) / kDepth) {}
 
   void run() {
     static thread_local Scratch scratch;
@@ -272,13 +258,9 @@ class AffineGemm {
     static_assert(sizeof(TileOfX<kLimbs>) % sizeof(float) == 0);
     x_ = reinterpret_cast<TileOfX<kLimbs>*>(
         scratch.floats(tiles * blocks_ * tile_floats));
-    // A piece of work should outlast waking a thread.
-    bool small = args_.m * args_.w.rows * args_.w.columns < 1'000'000;
-    parallel_for(tiles, small ? tiles : 8, [this](int64_t i) { split(i); });
-    int64_t pieces = pieces_n_ * pieces_m_;
-    parallel_for(pieces, small ? pieces : 1, [this](int64_t i) {
-      piece(i / pieces_m_ * width_, i % pieces_m_ * height_);
-    });
+    parallel_for(
+        tiles, pieces_.small() ? tiles : 8, [this](int64_t i) { split(i); });
+    pieces_.each([this](const GemmPieces::Piece& p) { multiply_piece(p); });
   }
 
  private:
@@ -309,60 +291,46 @@ class AffineGemm {
     }
   }
 
-  // y[row : row + height_, column : column + width_].
-  void piece(int64_t column, int64_t row) {
-    static thread_local Scratch panels_scratch;
-    static thread_local Scratch sums_scratch;
-    int64_t columns = std::min(width_, args_.w.rows - column);
-    int64_t rows = std::min(height_, args_.m - row);
+  void multiply_piece(const GemmPieces::Piece& p) {
+    static thread_local Scratch scratch;
     static_assert(sizeof(Panel) % 64 == 0);
-    auto* panels = reinterpret_cast<Panel*>(panels_scratch.floats(
-        width_ / kPanel * static_cast<int64_t>(sizeof(Panel) / sizeof(float))));
-    float* y = nullptr;
-    int64_t stride = 0;
-    if (args_.x_type == FloatType::f32) {
-      y = static_cast<float*>(args_.y) + row * args_.w.rows + column;
-      stride = args_.w.rows;
-    } else {
-      stride = width_;
-      y = sums_scratch.floats(rows * stride);
-    }
+    auto* panels = reinterpret_cast<Panel*>(scratch.floats(
+        pieces_.width() / kPanel *
+        static_cast<int64_t>(sizeof(Panel) / sizeof(float))));
     int64_t group = args_.w.group;
     auto* tile = sums_fit<kBits, kLimbs>(group) ? multiply<kLimbs, true>
                                                 : multiply<kLimbs, false>;
     for (int64_t b = 0; b < blocks_; ++b) {
       int64_t k = b * kDepth;
       int64_t count = std::min(kDepth, args_.w.columns - k);
-      for (int64_t n = 0; n < columns; n += kPanel) {
-        unpack_panel<kBits>(args_.w, column + n, k, count, panels[n / kPanel]);
+      for (int64_t n = 0; n < p.columns; n += kPanel) {
+        unpack_panel<kBits>(
+            args_.w, p.column + n, k, count, panels[n / kPanel]);
       }
-      for (int64_t m0 = 0; m0 < rows; m0 += kBlockRows) {
-        int64_t m1 = std::min(rows, m0 + kBlockRows);
-        for (int64_t n = 0; n < columns; n += kPanel) {
+      for (int64_t m0 = 0; m0 < p.rows; m0 += kGemmBlockRows) {
+        int64_t m1 = std::min(p.rows, m0 + kGemmBlockRows);
+        for (int64_t n = 0; n < p.columns; n += kPanel) {
           for (int64_t m = m0; m < m1; m += kTile) {
             tile(
                 std::min(kTile, m1 - m),
-                x_[(row + m) / kTile * blocks_ + b],
+                x_[(p.row + m) / kTile * blocks_ + b],
                 panels[n / kPanel],
                 count / group,
                 group,
-                y + m * stride + n,
-                stride,
-                std::min(kPanel, columns - n),
+                p.sums + m * p.stride + n,
+                p.stride,
+                std::min(kPanel, p.columns - n),
                 b == 0);
           }
         }
       }
     }
-    finish_block(args_, y, stride, row, rows, column, columns);
+    finish_block(args_, p.sums, p.stride, p.row, p.rows, p.column, p.columns);
   }
 
   const GemmArgs& args_;
+  GemmPieces pieces_;
   int64_t blocks_;
-  int64_t width_;
-  int64_t height_;
-  int64_t pieces_n_;
-  int64_t pieces_m_;
   TileOfX<kLimbs>* x_ = nullptr; // [tiles of rows, blocks_]
 };
 

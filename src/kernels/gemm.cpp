@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "kernels/affine_gemm.h"
+#include "kernels/gemm_pieces.h"
 #include "kernels/parallel.h"
 #include "kernels/rows.h"
 #include "kernels/scratch.h"
@@ -30,7 +31,6 @@ namespace hn = hwy::HWY_NAMESPACE;
 namespace {
 
 constexpr int64_t kDepth = 256; // columns of W at once: a panel fits in L1
-constexpr int64_t kBlockRows = 96; // rows of x at once: they stay in L2
 constexpr int64_t kPad = HWY_MAX_BYTES;
 
 // --- unpacking W ---
@@ -140,36 +140,21 @@ void unpack_panel(
 template <class Panel>
 class Gemm {
  public:
-  explicit Gemm(const GemmArgs& args) : args_(args) {
-    const WeightMatrix& w = args.w;
-    depth_blocks_ = (w.columns + kDepth - 1) / kDepth;
-    x_stride_ = depth_blocks_ * kDepth;
-    int threads = thread_count();
-    // Wide pieces read x less often, but there must be some for each thread.
-    int64_t share = (w.rows + 2 * threads - 1) / (2 * threads);
-    width_ = std::min<int64_t>(
-        std::max<int64_t>(128, kTileColumns), round_up(share, kTileColumns));
-    pieces_n_ = (w.rows + width_ - 1) / width_;
-    int64_t wanted = pieces_n_ < threads ? 2 * threads / pieces_n_ : 1;
-    height_ = round_up(
-        std::max((args.m + wanted - 1) / wanted, std::min(args.m, kBlockRows)),
-        kTileRows);
-    pieces_m_ = (args.m + height_ - 1) / height_;
-  }
+  explicit Gemm(const GemmArgs& args)
+      : args_(args),
+        pieces_(args, kTileRows, kTileColumns),
+        depth_blocks_((args.w.columns + kDepth - 1) / kDepth),
+        x_stride_(depth_blocks_ * kDepth) {}
 
   void run() {
     static thread_local Scratch scratch;
     x_ = scratch.floats(round_up(args_.m, kTileRows) * x_stride_);
-    // A piece of work should outlast waking a thread.
-    bool small = args_.m * args_.w.rows * args_.w.columns < 1'000'000;
     int64_t tiles = (args_.m + kTileRows - 1) / kTileRows;
-    parallel_for(tiles, small ? tiles : 8, [this](int64_t i) HWY_ATTR {
-      pack_rows(i * kTileRows);
-    });
-    int64_t pieces = pieces_n_ * pieces_m_;
-    parallel_for(pieces, small ? pieces : 1, [this](int64_t i) HWY_ATTR {
-      piece(i / pieces_m_ * width_, i % pieces_m_ * height_);
-    });
+    parallel_for(
+        tiles, pieces_.small() ? tiles : 8, [this](int64_t i) HWY_ATTR {
+          pack_rows(i * kTileRows);
+        });
+    pieces_.each([this](const GemmPieces::Piece& p) HWY_ATTR { multiply(p); });
   }
 
  private:
@@ -203,57 +188,42 @@ class Gemm {
     }
   }
 
-  // y[row : row + height_, column : column + width_].
-  void piece(int64_t column, int64_t row) {
-    static thread_local Scratch panels_scratch;
-    static thread_local Scratch sums_scratch;
-    int64_t columns = std::min(width_, args_.w.rows - column);
-    int64_t rows = std::min(height_, args_.m - row);
-    float* panels = panels_scratch.floats(width_ * kDepth);
-    float* sums = nullptr;
-    int64_t stride = 0;
-    if (args_.x_type == FloatType::f32) {
-      sums = static_cast<float*>(args_.y) + row * args_.w.rows + column;
-      stride = args_.w.rows;
-    } else {
-      stride = width_;
-      sums = sums_scratch.floats(rows * stride);
-    }
+  void multiply(const GemmPieces::Piece& p) {
+    static thread_local Scratch scratch;
+    float* panels = scratch.floats(pieces_.width() * kDepth);
     Panel panel{args_.w};
     for (int64_t b = 0; b < depth_blocks_; ++b) {
       int64_t k = b * kDepth;
       int64_t count = std::min(kDepth, args_.w.columns - k);
       int64_t depth = round_up(count, Panel::kChunk);
-      for (int64_t n = 0; n < columns; n += kTileColumns) {
-        unpack_panel(panel, column + n, k, count, depth, panels + n * kDepth);
+      for (int64_t n = 0; n < p.columns; n += kTileColumns) {
+        unpack_panel(panel, p.column + n, k, count, depth, panels + n * kDepth);
       }
-      for (int64_t m0 = 0; m0 < rows; m0 += kBlockRows) {
-        int64_t m1 = std::min(rows, m0 + kBlockRows);
-        for (int64_t n = 0; n < columns; n += kTileColumns) {
+      for (int64_t m0 = 0; m0 < p.rows; m0 += kGemmBlockRows) {
+        int64_t m1 = std::min(p.rows, m0 + kGemmBlockRows);
+        for (int64_t n = 0; n < p.columns; n += kTileColumns) {
           for (int64_t m = m0; m < m1; m += kTileRows) {
             tile_of(std::min<int64_t>(kTileRows, m1 - m))(
-                tile(row + m, b),
+                tile(p.row + m, b),
                 kDepth,
                 panels + n * kDepth,
                 depth,
-                sums + m * stride + n,
-                stride,
-                std::min(kTileColumns, columns - n),
+                p.sums + m * p.stride + n,
+                p.stride,
+                std::min(kTileColumns, p.columns - n),
                 b == 0);
           }
         }
       }
     }
-    kernels::finish_block(args_, sums, stride, row, rows, column, columns);
+    kernels::finish_block(
+        args_, p.sums, p.stride, p.row, p.rows, p.column, p.columns);
   }
 
   const GemmArgs& args_;
+  GemmPieces pieces_;
   int64_t depth_blocks_;
   int64_t x_stride_;
-  int64_t width_;
-  int64_t height_;
-  int64_t pieces_n_;
-  int64_t pieces_m_;
   float* x_ = nullptr;
 };
 
