@@ -1,7 +1,5 @@
 #include "convert/calibrate.h"
 
-#include <sstream>
-
 #include "kernels/linear.h"
 #include "mlx_audio/speech.h"
 #include "mlx_audio/transcription.h"
@@ -52,16 +50,22 @@ constexpr int sentence_count = static_cast<int>(std::size(sentences));
 
 class Moments {
  public:
-  void add(const std::string& path, const mx::array& x) {
+  void add(const std::vector<std::string>& paths, const mx::array& x) {
+    if (paths.empty()) {
+      return;
+    }
     int width = x.shape(-1);
     auto rows = mx::astype(mx::reshape(x, {-1, width}), mx::float32);
     auto product = mx::matmul(mx::transpose(rows), rows);
-    auto [found, fresh] = sums_.try_emplace(path, Sum{product, 0});
-    if (!fresh) {
-      found->second.product = found->second.product + product;
+    product.eval();
+    for (const auto& path : paths) {
+      auto [found, fresh] = sums_.try_emplace(path, Sum{product, 0});
+      if (!fresh) {
+        found->second.product = found->second.product + product;
+      }
+      found->second.count += rows.shape(0);
+      found->second.product.eval();
     }
-    found->second.count += rows.shape(0);
-    found->second.product.eval();
   }
 
   std::map<std::string, std::vector<float>> means() const {
@@ -138,10 +142,7 @@ Calibration calibrate(
   Moments moments;
   kernels::ScopedLinearObserver observer(
       [&](const kernels::LinearWeight& weight, const mx::array& x) {
-        std::istringstream paths(weight.path);
-        for (std::string path; paths >> path;) {
-          moments.add(path, x);
-        }
+        moments.add(weight.paths, x);
       });
   if (!hears) {
     speak(*kokoro::load_speech_model(folder, {}));

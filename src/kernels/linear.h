@@ -4,6 +4,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "kernels/activation.h"
 #include "mlx/mlx.h"
@@ -22,9 +23,9 @@ struct LinearWeight {
   std::optional<mx::array> biases = {};
   int group_size = 0;
   int bits = 0;
-  /// Names of the layer in its checkpoint, for observers; several, parted by
-  /// spaces, of layers that became one.
-  std::string path = {};
+  /// The layer's name in its checkpoint, for observers; several of layers that
+  /// became one.
+  std::vector<std::string> paths = {};
 
   bool quantized() const {
     return scales.has_value();

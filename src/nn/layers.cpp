@@ -38,7 +38,7 @@ take_matrix(Weights& weights, const std::string& path, int rows, int columns) {
   if (!quantization) {
     return {
         .weight = weights.take(path + ".weight", {rows, columns}),
-        .path = path};
+        .paths = {path}};
   }
   int group = quantization->group_size;
   int bits = quantization->bits;
@@ -56,7 +56,7 @@ take_matrix(Weights& weights, const std::string& path, int rows, int columns) {
   if (!quantization->affine()) {
     return {
         .weight = unpack_small_floats(packed, scales, *quantization, path),
-        .path = path};
+        .paths = {path}};
   }
   return {
       .weight = packed,
@@ -64,7 +64,7 @@ take_matrix(Weights& weights, const std::string& path, int rows, int columns) {
       .biases = weights.take(path + ".biases", {rows, columns / group}),
       .group_size = group,
       .bits = bits,
-      .path = path};
+      .paths = {path}};
 }
 
 // Weights of a convolution as stored, of `torch_shape` in torch's layout.

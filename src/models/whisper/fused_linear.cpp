@@ -27,7 +27,7 @@ LinearWeight join(const std::vector<LinearWeight>& layers) {
       .group_size = first.group_size,
       .bits = first.bits};
   for (const auto& layer : layers) {
-    w.path += (w.path.empty() ? "" : " ") + layer.path;
+    w.paths.insert(w.paths.end(), layer.paths.begin(), layer.paths.end());
   }
   w.bias = rows([](const LinearWeight& l) {
     return l.bias ? *l.bias : mx::zeros({l.out_features()}, mx::float32);

@@ -37,7 +37,7 @@ LinearWeight take_linear(
       .biases = parts[2],
       .group_size = 64,
       .bits = bits,
-      .path = w.path};
+      .paths = w.paths};
 }
 
 FusedLinear take_fused(

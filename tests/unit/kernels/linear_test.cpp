@@ -129,6 +129,16 @@ TEST(Linear, ShapesAndTypes) {
   }
 }
 
+LinearWeight quantized(const mx::array& w, int group, int bits) {
+  auto q = mx::quantize(w, group, bits);
+  return {
+      .weight = q[0],
+      .scales = q[1],
+      .biases = q[2],
+      .group_size = group,
+      .bits = bits};
+}
+
 TEST(Linear, Quantized) {
   for (const auto& target : simd_targets()) {
     ScopedSimdTarget scope(target);
@@ -137,17 +147,11 @@ TEST(Linear, Quantized) {
         for (int columns : {group, 3 * group + (group == 32 ? 160 : 128)}) {
           for (int out : {1, 37}) {
             for (auto type : {mx::float32, mx::bfloat16, mx::float16}) {
-              auto q = mx::quantize(
+              auto w = quantized(
                   mx::astype(mx::random::normal({out, columns}), type),
                   group,
                   bits);
-              LinearWeight w{
-                  .weight = q[0],
-                  .bias = mx::random::normal({out}),
-                  .scales = q[1],
-                  .biases = q[2],
-                  .group_size = group,
-                  .bits = bits};
+              w.bias = mx::random::normal({out});
               for (int rows : {1, 6, 23}) {
                 auto x = mx::astype(mx::random::normal({rows, columns}), type);
                 expect_linear(
@@ -176,16 +180,10 @@ TEST(Linear, QuantizedBlocks) {
                  {97, 33, 512 + group},
                  {110, 300, 1024 + 3 * group},
                  {203, 129, 1024 - group}}) {
-          auto q = mx::quantize(
+          auto w = quantized(
               mx::astype(mx::random::normal({out, columns}), type),
               group,
               bits);
-          LinearWeight w{
-              .weight = q[0],
-              .scales = q[1],
-              .biases = q[2],
-              .group_size = group,
-              .bits = bits};
           auto x = mx::astype(mx::random::normal({rows, columns}), type);
           expect_linear(
               x,
@@ -203,14 +201,7 @@ TEST(Linear, QuantizedBlocks) {
 // its group: half a step of 2^-19 of it for each value.
 TEST(Linear, QuantizedOutliers) {
   auto key = [](uint64_t seed) { return mx::random::key(seed); };
-  auto q =
-      mx::quantize(mx::random::normal({40, 256}, mx::float32, key(1)), 64, 4);
-  LinearWeight w{
-      .weight = q[0],
-      .scales = q[1],
-      .biases = q[2],
-      .group_size = 64,
-      .bits = 4};
+  auto w = quantized(mx::random::normal({40, 256}, mx::float32, key(1)), 64, 4);
   auto x = mx::random::normal({20, 256}, mx::float32, key(2));
   auto spot = mx::reshape(mx::arange(20 * 256), {20, 256});
   auto large =
@@ -218,7 +209,7 @@ TEST(Linear, QuantizedOutliers) {
   auto error = mx::max(mx::abs(linear(large, w) - expected(large, w)), -1);
   // 64 half steps, by codes of up to 15 times the largest scale.
   float step = 1e4f * std::ldexp(1.0f, -19);
-  float most = 64 * step / 2 * 15 * mx::max(mx::abs(q[1])).item<float>();
+  float most = 64 * step / 2 * 15 * mx::max(mx::abs(*w.scales)).item<float>();
   for (int row = 0; row < 20; ++row) {
     float e = mx::take(error, row).item<float>();
     EXPECT_LT(e, row == 3 ? most : 1e-3f) << row;
@@ -242,14 +233,14 @@ TEST(Linear, EmptyAndStridedInputs) {
 }
 
 TEST(Linear, ShowsItsInputsToObservers) {
-  LinearWeight w{.weight = mx::random::normal({4, 6}), .path = "a.b"};
+  LinearWeight w{.weight = mx::random::normal({4, 6}), .paths = {"a.b"}};
   auto x = mx::random::normal({3, 6});
   std::vector<std::string> seen;
   {
     ScopedLinearObserver observer(
         [&](const LinearWeight& weight, const mx::array& input) {
           EXPECT_TRUE(mx::array_equal(input, x).item<bool>());
-          seen.push_back(weight.path);
+          seen.insert(seen.end(), weight.paths.begin(), weight.paths.end());
         });
     linear(x, w);
   }
