@@ -8,6 +8,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include "hub/store.h"
 #include "kernels/machine.h"
 #include "kernels/packed.h"
 #include "models/whisper/config.h"
@@ -20,8 +21,7 @@ std::string folder() {
   if (const char* given = std::getenv("WHISPER_BENCH_MODEL")) {
     return given;
   }
-  return std::string(std::getenv("HOME")) +
-      "/.cache/mlx-audio/models/whisper-base";
+  return hub::find_local_model("whisper-base");
 }
 
 const WhisperModel& model() {

@@ -109,13 +109,7 @@ void prepare_row(
   if (p.norm != nullptr) {
     static thread_local Scratch scratch;
     float* normed = scratch.floats(count);
-    avx512::layer_norm(
-        x,
-        p.norm->weight.data(),
-        p.norm->bias.data(),
-        p.norm->eps,
-        count,
-        normed);
+    packed_norm(*p.norm, x, normed);
     x = normed;
   }
   prepared.set(row, x, count);
@@ -265,6 +259,16 @@ pack_norm(const mx::array& weight, const mx::array& bias, float eps) {
   take(weight, norm.weight);
   take(bias, norm.bias);
   return norm;
+}
+
+void packed_norm(const PackedNorm& norm, const float* x, float* y) {
+  avx512::layer_norm(
+      x,
+      norm.weight.data(),
+      norm.bias.data(),
+      norm.eps,
+      static_cast<int64_t>(norm.weight.size()),
+      y);
 }
 
 void packed_linear_rows(const PackedLinear& w, const PackedProduct& p) {

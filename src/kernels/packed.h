@@ -82,6 +82,9 @@ struct PackedNorm {
 };
 PackedNorm pack_norm(const mx::array& weight, const mx::array& bias, float eps);
 
+/// One row; y may be x.
+void packed_norm(const PackedNorm& norm, const float* x, float* y);
+
 /// One product: y [m, out] (+)= act(norm(x) W^T + b), rows x_stride and
 /// y_stride apart.
 struct PackedProduct {

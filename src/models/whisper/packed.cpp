@@ -126,16 +126,6 @@ void encoder_layer(
   });
 }
 
-void norm_row(const kernels::PackedNorm& norm, const float* x, float* y) {
-  kernels::avx512::layer_norm(
-      x,
-      norm.weight.data(),
-      norm.bias.data(),
-      norm.eps,
-      static_cast<int64_t>(norm.weight.size()),
-      y);
-}
-
 // One window: mel [2 context, n_mels] -> y [context, width]. A frame with its
 // neighbours is a row of three frames in memory, with silence around all.
 void encode_window(const PackedEncoder& e, const float* mel, float* y) {
@@ -171,7 +161,7 @@ void encode_window(const PackedEncoder& e, const float* mel, float* y) {
     encoder_layer(e, layer, e.context, y);
   }
   parallel_for(e.context, 64, [&](int64_t r) {
-    norm_row(e.norm, y + r * width, y + r * width);
+    kernels::packed_norm(e.norm, y + r * width, y + r * width);
   });
 }
 
@@ -313,7 +303,7 @@ struct DecoderStep {
     }
     int64_t width = decoder.projection.in();
     loops.each(m(), [&](int64_t r) {
-      norm_row(decoder.norm, x + r * width, x + r * width);
+      kernels::packed_norm(decoder.norm, x + r * width, x + r * width);
     });
   }
 };
