@@ -132,6 +132,13 @@ class EnhancementSession {
   std::unique_ptr<State> state_;
 };
 
+/// Enhances what `read` gives, interleaved whole frames until there are none,
+/// and hands results to `write` as they come.
+void enhance_stream(
+    const std::function<std::span<const float>()>& read,
+    EnhancementSession& session,
+    const std::function<void(std::span<const float>)>& write);
+
 /// Reads all of `in`, enhances it and writes it to `out`, which must have
 /// session.sample_rate() and the reader's channels, but does not finish it.
 /// `progress` gets the seconds of input that were read.

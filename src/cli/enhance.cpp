@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "cli/commands.h"
+#include "cli/sound.h"
 #include "cli/terminal.h"
 #include "hub/store.h"
 #include "mlx_audio/audio.h"
@@ -21,7 +22,7 @@ namespace fs = std::filesystem;
 
 struct FilePair {
   std::string in;
-  std::string out; // "-" is standard output
+  std::string out; // "-" is standard output; empty: none
 };
 
 bool is_audio(const fs::path& path) {
@@ -78,12 +79,19 @@ std::vector<std::string> expand(const std::vector<std::string>& arguments) {
 // One input and an output with a known extension: that file. Else the output is
 // a folder (the current one, if not given) of <name>_enhanced.<format>.
 std::vector<FilePair> plan_jobs(const EnhanceJob& flags) {
-  auto files = expand(flags.files);
+  auto files = flags.microphone ? std::vector<std::string>{"microphone"}
+                                : expand(flags.files);
   auto extension = flags.format.empty()
       ? std::string("wav")
       : std::string(file_extension(parse_audio_format(flags.format)));
   bool is_folder = fs::is_directory(flags.output);
   std::vector<FilePair> jobs;
+  if (flags.play && flags.output.empty()) {
+    for (const auto& file : files) {
+      jobs.push_back({file, ""});
+    }
+    return jobs;
+  }
   if (files.size() == 1 &&
       (flags.output == "-" ||
        (!is_folder && audio_format_from_path(flags.output)) ||
@@ -154,53 +162,143 @@ RawPcm parse_raw(const std::string& text) {
   return raw;
 }
 
-void enhance_file(
-    const Enhancer& enhancer,
-    const EnhanceJob& flags,
-    const FilePair& job) {
-  ReadAudioOptions read{.max_seconds = 0};
-  if (!flags.raw.empty()) {
-    read.raw = parse_raw(flags.raw);
+// A file, a pipe or the microphone.
+class Input {
+ public:
+  Input(const EnhanceJob& flags, const std::string& name, int model_rate) {
+    if (flags.microphone) {
+      sample_rate_ = model_rate;
+      microphone_.emplace(sample_rate_, channels_, flags.device);
+      return;
+    }
+    ReadAudioOptions read{.max_seconds = 0};
+    if (!flags.raw.empty()) {
+      read.raw = parse_raw(flags.raw);
+    }
+    reader_.emplace(name, read);
+    sample_rate_ = reader_->sample_rate();
+    channels_ = reader_->channels();
+    block_.resize((size_t{1} << 15) * static_cast<size_t>(channels_));
   }
-  AudioReader reader(job.in, read);
-  auto session =
-      enhancer.session(reader.sample_rate(), reader.channels(), flags.options);
+
+  int sample_rate() const {
+    return sample_rate_;
+  }
+  int channels() const {
+    return channels_;
+  }
+  SampleFormat sample_format() const {
+    return reader_ ? reader_->info().sample_format : SampleFormat::s16;
+  }
+  /// Of all of it; 0 if nobody knows.
+  double seconds() const {
+    return reader_ ? static_cast<double>(reader_->info().frames.value_or(0)) /
+            reader_->info().sample_rate
+                   : 0;
+  }
+  std::span<const float> read() {
+    if (microphone_) {
+      return microphone_->read();
+    }
+    size_t frames = reader_->read(block_);
+    return std::span(block_).first(frames * static_cast<size_t>(channels_));
+  }
+  std::string warning() const {
+    if (reader_) {
+      return reader_->warning();
+    }
+    return microphone_->lost() ? "some sound was lost: the model is too slow"
+                               : "";
+  }
+
+ private:
+  int sample_rate_ = 0;
+  int channels_ = 1;
+  std::optional<AudioReader> reader_;
+  std::optional<Microphone> microphone_;
+  std::vector<float> block_;
+};
+
+AudioEncoding encoding_of(
+    const EnhanceJob& flags,
+    const std::string& out,
+    SampleFormat of_input) {
   AudioEncoding encoding;
   if (!flags.format.empty()) {
     encoding.format = parse_audio_format(flags.format);
-  } else if (job.out != "-") {
-    encoding.format =
-        audio_format_from_path(job.out).value_or(AudioFormat::wav);
+  } else if (out != "-") {
+    encoding.format = audio_format_from_path(out).value_or(AudioFormat::wav);
   }
   encoding.sample_format = flags.sample_format.empty()
-      ? reader.info().sample_format
+      ? of_input
       : parse_sample_format(flags.sample_format);
   if (encoding.format == AudioFormat::flac &&
       encoding.sample_format == SampleFormat::f32 &&
       flags.sample_format.empty()) {
     encoding.sample_format = SampleFormat::s24;
   }
-  AudioWriter writer(
-      job.out == "-" ? stdout_sink() : file_sink(job.out),
-      encoding,
-      session.sample_rate(),
-      session.channels());
-  double total = static_cast<double>(reader.info().frames.value_or(0)) /
-      reader.info().sample_rate;
+  return encoding;
+}
+
+// Of silence before what is played live: results come a little late at times.
+constexpr double kLead = 0.2; // seconds
+
+void enhance_file(
+    const Enhancer& enhancer,
+    const EnhanceJob& flags,
+    const FilePair& job) {
+  Input input(flags, job.in, enhancer.sample_rate());
+  auto session =
+      enhancer.session(input.sample_rate(), input.channels(), flags.options);
+  std::optional<Loudspeaker> loudspeaker;
+  if (flags.play) {
+    bool arrives = flags.microphone || job.in == "-";
+    loudspeaker.emplace(
+        session.sample_rate(), session.channels(), arrives ? kLead : 0);
+  }
+  std::optional<AudioWriter> writer;
+  if (!job.out.empty()) {
+    writer.emplace(
+        job.out == "-" ? stdout_sink() : file_sink(job.out),
+        encoding_of(flags, job.out, input.sample_format()),
+        session.sample_rate(),
+        session.channels());
+  }
+  const double total = input.seconds();
+  const double frames_a_second = input.sample_rate() * input.channels();
+  const char* how_to_end = flags.microphone ? ", Ctrl-C ends it" : "";
   Stopwatch stopwatch;
   double seconds = 0;
   {
     Progress progress;
-    enhance_stream(reader, session, writer, [&](double s) {
-      seconds = s;
-      progress.show(
-          total > 0 ? std::min(1.0, s / total) : -1,
-          fmt::format("{} {:.0f} s", job.in, s));
-    });
+    enhance_stream(
+        [&] {
+          auto some = input.read();
+          seconds += static_cast<double>(some.size()) / frames_a_second;
+          progress.show(
+              total > 0 ? std::min(1.0, seconds / total) : -1,
+              fmt::format("{} {:.0f} s{}", job.in, seconds, how_to_end));
+          return some;
+        },
+        session,
+        [&](std::span<const float> samples) {
+          if (writer) {
+            writer->write(samples);
+            writer->flush();
+          }
+          if (loudspeaker) {
+            loudspeaker->write(samples);
+          }
+        });
   }
-  writer.finish();
-  if (!reader.warning().empty()) {
-    std::cerr << "mlx-audio: " << job.in << ": " << reader.warning() << '\n';
+  if (writer) {
+    writer->finish();
+  }
+  if (loudspeaker) {
+    loudspeaker->drain();
+  }
+  if (auto warning = input.warning(); !warning.empty()) {
+    std::cerr << "mlx-audio: " << job.in << ": " << warning << '\n';
   }
   if (flags.verbose) {
     double spent = stopwatch.seconds();
@@ -214,13 +312,20 @@ void enhance_file(
         spent / std::max(seconds, 1e-9),
         session.latency_seconds(),
         peak_memory_bytes() >> 20,
-        job.out);
+        job.out.empty() ? "loudspeaker" : job.out);
   }
 }
 
 } // namespace
 
 void run_enhance(EnhanceJob flags) {
+  if (flags.files.empty() && !flags.microphone) {
+    throw Error(
+        ErrorKind::invalid_argument,
+        "nothing to enhance",
+        "name files, folders or -, or add --microphone");
+  }
+  flags.options.live = flags.options.live || flags.microphone || flags.play;
   flags.options.segments = parse_segments(flags.segments);
   if (flags.dithered) {
     flags.options.dither = 1;
@@ -258,9 +363,17 @@ void add_enhance_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "enhance", "Take noise and reverberation out of speech");
   auto& o = flags->options;
+  auto* files = command->add_option(
+      "files", flags->files, "Files, folders, or - for a stream");
+  auto* microphone =
+      command
+          ->add_flag(
+              "--microphone", flags->microphone, "Record until Ctrl-C; live")
+          ->excludes(files);
   command
-      ->add_option("files", flags->files, "Files, folders, or - for a stream")
-      ->required();
+      ->add_option(
+          "--device", flags->device, "Number of the microphone [the default]")
+      ->needs(microphone);
   command
       ->add_option(
           "-m,--model", flags->model, "Folder, short name or repository")
@@ -269,6 +382,8 @@ void add_enhance_command(CLI::App& app) {
       "-o,--output,--output-path",
       flags->output,
       "File or folder; - is standard output [.]");
+  command->add_flag(
+      "--play", flags->play, "Play it, live; a file only with --output");
   command->add_option("--format", flags->format, "wav, flac, mp3, opus, ...");
   command->add_option(
       "--sample-format",
@@ -307,15 +422,20 @@ void add_enhance_command(CLI::App& app) {
       "--lookahead-seconds",
       o.lookahead_seconds,
       "Live: future that a result waits for [0.2]");
-  command->add_option(
-      "--raw", flags->raw, "Input is raw samples, RATE:CHANNELS:FORMAT");
-  command->add_option(
-      "--dump", flags->dump, "Write named intermediates to this folder");
+  command
+      ->add_option(
+          "--raw", flags->raw, "Input is raw samples, RATE:CHANNELS:FORMAT")
+      ->excludes(microphone);
+  command
+      ->add_option(
+          "--dump", flags->dump, "Write named intermediates to this folder")
+      ->excludes(microphone);
   command->add_flag("--verbose", flags->verbose, "Say how long it took");
   command->footer(
       "Examples:\n"
       "  mlx-audio enhance -m FOLDER talk.wav -o clean.wav\n"
       "  mlx-audio enhance -m FOLDER recordings/ -o cleaned/ --format flac\n"
+      "  mlx-audio enhance -m FOLDER --microphone --play -o call.wav\n"
       "  arecord -f FLOAT_LE -r 48000 -t raw | mlx-audio enhance -m FOLDER - \\\n"
       "    --raw 48000:1:f32 --stream --format pcm --sample-format f32 -o - | ...");
   command->callback([flags] { run_enhance(*flags); });

@@ -11,6 +11,9 @@ namespace mlx_audio::cli {
 struct EnhanceJob {
   std::vector<std::string> files; ///< files, folders, "-"
   std::string model;
+  bool microphone = false; ///< instead of files
+  int device = -1; ///< of the microphone; -1: the default one
+  bool play = false; ///< the result; then without `output` no file
   std::string output; ///< file, folder or "-"
   std::string format; ///< of the result; empty: by its name, else wav
   std::string sample_format; ///< empty: as the input

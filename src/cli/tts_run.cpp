@@ -7,7 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "audio/device.h"
+#include "cli/sound.h"
 #include "cli/subtitles.h"
 #include "cli/terminal.h"
 #include "cli/tts.h"
@@ -80,7 +80,7 @@ class Output {
   int sample_rate_;
   int count_ = 0;
   std::optional<AudioWriter> writer_;
-  std::optional<audio::AudioPlayer> player_;
+  std::optional<Loudspeaker> player_;
 };
 
 void write_timestamps(

@@ -5,8 +5,10 @@ import io
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import time
 import types
 import wave
 import zipfile
@@ -400,6 +402,88 @@ def test_a_mask_of_one_gives_the_input_back(unit_model, tmp_path):
     # The resampler's filter takes the band's edge and what the clip's ends ring.
     spectra = [np.abs(np.fft.rfft(v))[: len(y) * 7 // 16] for v in (y, x[::3])]
     assert np.linalg.norm(spectra[0] - spectra[1]) < 0.01 * np.linalg.norm(spectra[1])
+
+
+def devices(**files):
+    """The environment of a machine whose sound devices are these files."""
+    found = {"LD_LIBRARY_PATH": str(BUILD / "tests" / "fake_portaudio")}
+    names = {f"FAKE_PORTAUDIO_{name.upper()}": str(path) for name, path in files.items()}
+    return {**os.environ, **found, **names}
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_microphone_to_loudspeaker_and_file_until_ctrl_c(unit_model, tmp_path, stop):
+    spoken, played, out = (tmp_path / n for n in ("spoken", "played", "out.wav"))
+    x = speech(3).astype("<f4")
+    x.tofile(spoken)
+    process = subprocess.Popen(
+        [PROGRAM, "enhance", "--microphone", "--play", "-m", unit_model, "-o", out]
+        + ["--sample-format", "f32", "--hop-seconds", "0.2"],
+        env=devices(input=spoken, output=played),
+        stderr=subprocess.PIPE,
+    )
+    end = time.time() + 60
+    while not played.exists() or played.stat().st_size < 48000 * 4:
+        assert process.poll() is None and time.time() < end, process.stderr.read()
+        time.sleep(0.02)
+    assert not out.exists(), "under its name only when it is whole"
+    process.send_signal(stop)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0 and errors == b"", errors
+    y, heard = floats(out), np.fromfile(played, "<f4")
+    assert header(out) == (3, 1, 48000, 32, len(y))
+    assert len(y) >= 48000 and len(y) % 2400 == 0, "whole blocks of the microphone"
+    x = np.concatenate([x, np.zeros(max(0, len(y) - len(x)), np.float32)])
+    assert np.abs(y - x[: len(y)]).max() < 1e-4
+    lead = len(heard) - len(y)
+    assert lead == 9600 and not heard[:lead].any()
+    assert (heard[lead:] == y).all()
+
+
+def test_play_alone_writes_no_file(unit_model, tmp_path):
+    file = write_float(tmp_path / "in.wav", speech())
+    done = subprocess.run(
+        [PROGRAM, "enhance", file, "--play", "-m", unit_model],
+        env=devices(output=tmp_path / "played"),
+        cwd=tmp_path,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert np.abs(np.fromfile(tmp_path / "played", "<f4") - floats(file)).max() < 1e-4
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.wav", "played"]
+
+
+@pytest.mark.parametrize(
+    "flags,with_devices,code,part",
+    [
+        (["--microphone"], {}, 7, "no recording device"),
+        (["--microphone", "--device", 3], {"input": "in"}, 7, "no sound device 3"),
+        (["--microphone", "--play"], {"input": "in"}, 7, "no playback device"),
+        (["in.wav", "--play"], {}, 7, "no playback device"),
+        (["--microphone"], None, 7, "PortAudio, which is not installed"),
+        (["--microphone", "in.wav"], {}, 2, "--microphone"),
+        (["in.wav", "--device", 1], {}, 2, "--device"),
+        ([], {}, 2, "nothing to enhance"),
+    ],
+)
+def test_devices_that_are_not_there(model, tmp_path, flags, with_devices, code, part):
+    if with_devices is None:
+        (tmp_path / "libportaudio.so.2").touch()
+        env = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)}
+    else:
+        env = devices(**{n: tmp_path / f for n, f in with_devices.items()})
+    write(tmp_path / "in.wav", speech(0.2))
+    before = sorted(tmp_path.iterdir())
+    done = subprocess.run(
+        list(map(str, [PROGRAM, "enhance", *flags, "-m", model, "-o", "out.wav"])),
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+    )
+    lines = done.stderr.decode().splitlines()
+    assert done.returncode == code, lines
+    assert part in lines[0] and len(lines) <= 2, lines
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_transcription_of_enhanced_sound(unit_model, model, tmp_path):

@@ -395,6 +395,27 @@ double EnhancementSession::latency_seconds() const {
 }
 
 void enhance_stream(
+    const std::function<std::span<const float>()>& read,
+    EnhancementSession& session,
+    const std::function<void(std::span<const float>)>& write) {
+  std::vector<float> ready;
+  auto run = [&] {
+    while (session.step(ready)) {
+      if (!ready.empty()) {
+        write(ready);
+        ready.clear();
+      }
+    }
+  };
+  for (auto some = read(); !some.empty(); some = read()) {
+    session.feed(some);
+    run();
+  }
+  session.close();
+  run();
+}
+
+void enhance_stream(
     AudioReader& in,
     EnhancementSession& session,
     AudioWriter& out,
@@ -402,27 +423,21 @@ void enhance_stream(
   constexpr size_t kFrames = 1 << 15;
   auto width = static_cast<size_t>(in.channels());
   std::vector<float> block(kFrames * width);
-  std::vector<float> ready;
-  auto run = [&] {
-    while (session.step(ready)) {
-      if (!ready.empty()) {
-        out.write(ready);
-        out.flush();
-        ready.clear();
-      }
-    }
-  };
   double frames = 0;
-  while (size_t count = in.read(block)) {
-    session.feed(std::span(block).first(count * width));
-    run();
-    frames += static_cast<double>(count);
-    if (progress) {
-      progress(frames / in.sample_rate());
-    }
-  }
-  session.close();
-  run();
+  enhance_stream(
+      [&] {
+        if (progress && frames > 0) {
+          progress(frames / in.sample_rate());
+        }
+        size_t count = in.read(block);
+        frames += static_cast<double>(count);
+        return std::span<const float>(block).first(count * width);
+      },
+      session,
+      [&](std::span<const float> samples) {
+        out.write(samples);
+        out.flush();
+      });
 }
 
 } // namespace mlx_audio
