@@ -34,7 +34,12 @@ mx::array expected(
 // The largest sum of magnitudes, which f32 rounding is relative to.
 float magnitude(const mx::array& x, const LinearWeight& w) {
   LinearWeight positive{.weight = w.weight};
+  auto size = mx::abs(mx::astype(x, mx::float32));
   if (w.quantized()) {
+    // Byte products round a value to 1e-6 of its group's largest.
+    auto groups = mx::unflatten(size, -1, {-1, w.group_size});
+    size = mx::flatten(
+        mx::broadcast_to(mx::max(groups, -1, true), groups.shape()), -2, -1);
     // Ours is scale * sum(q x) + bias * sum(x): each part counts.
     positive.weight =
         mx::dequantize(
@@ -47,8 +52,7 @@ float magnitude(const mx::array& x, const LinearWeight& w) {
             mx::abs(mx::astype(*w.biases, mx::float32)), w.group_size, 1);
   }
   positive.weight = mx::abs(mx::astype(positive.weight, mx::float32));
-  return mx::max(expected(mx::abs(mx::astype(x, mx::float32)), positive))
-      .item<float>();
+  return mx::max(expected(size, positive)).item<float>();
 }
 
 // Sums in another order; then each result is rounded, and the two may fall on
