@@ -112,6 +112,13 @@ std::unique_ptr<Job> speech_job(
     SpeechModel& model,
     const SpeechRequest& request,
     std::function<void(SpeechChunk&&)> chunk);
+/// Enhances what `read` appends, a window at a time. It is called when there is
+/// no window to do: `again` with samples, `wait` without any until
+/// Ticket::wake, `done` at the end.
+std::unique_ptr<Job> enhancement_job(
+    EnhancementSession session,
+    std::function<JobStep(std::vector<float>& samples)> read,
+    std::function<void(Audio&&)> chunk);
 
 struct SpeechCallbacks {
   std::function<void(SpeechChunk&&)> chunk;

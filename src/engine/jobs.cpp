@@ -70,23 +70,15 @@ class TranscriptionJob : public Job {
   Transcription result_;
 };
 
-// Reads half a second of sound at a time, or enhances a window.
 class EnhancementJob : public Job {
  public:
   EnhancementJob(
-      const Enhancer& model,
-      std::shared_ptr<const void> sound,
-      std::span<const uint8_t> bytes,
-      const EnhancementOptions& options,
-      EnhancementCallbacks callbacks)
-      : sound_(std::move(sound)),
-        reader_(bytes),
-        session_(
-            model.session(reader_.sample_rate(), reader_.channels(), options)),
-        callbacks_(std::move(callbacks)),
-        block_(
-            static_cast<size_t>(reader_.sample_rate() / 2) *
-            static_cast<size_t>(reader_.channels())) {}
+      EnhancementSession session,
+      std::function<JobStep(std::vector<float>&)> read,
+      std::function<void(Audio&&)> chunk)
+      : session_(std::move(session)),
+        read_(std::move(read)),
+        chunk_(std::move(chunk)) {}
 
   JobStep step() override {
     Audio out;
@@ -94,7 +86,7 @@ class EnhancementJob : public Job {
     if (!out.samples.empty()) {
       out.sample_rate = session_.sample_rate();
       out.channels = session_.channels();
-      callbacks_.chunk(std::move(out));
+      chunk_(std::move(out));
     }
     if (worked) {
       return JobStep::again;
@@ -102,24 +94,21 @@ class EnhancementJob : public Job {
     if (closed_) {
       return JobStep::done;
     }
-    size_t frames = reader_.read(block_);
-    if (frames == 0) {
+    std::vector<float> samples;
+    auto next = read_(samples);
+    if (next == JobStep::done) {
       session_.close();
       closed_ = true;
-    } else {
-      session_.feed(
-          std::span(block_).first(
-              frames * static_cast<size_t>(reader_.channels())));
+      return JobStep::again;
     }
-    return JobStep::again;
+    session_.feed(samples);
+    return next;
   }
 
  private:
-  std::shared_ptr<const void> sound_;
-  AudioReader reader_;
   EnhancementSession session_;
-  EnhancementCallbacks callbacks_;
-  std::vector<float> block_;
+  std::function<JobStep(std::vector<float>&)> read_;
+  std::function<void(Audio&&)> chunk_;
   bool closed_ = false;
 };
 
@@ -131,8 +120,20 @@ std::unique_ptr<Job> enhancement_job(
     std::span<const uint8_t> bytes,
     const EnhancementOptions& options,
     EnhancementCallbacks callbacks) {
+  auto reader = std::make_shared<AudioReader>(bytes);
+  auto channels = static_cast<size_t>(reader->channels());
+  auto half_a_second =
+      static_cast<size_t>(reader->sample_rate() / 2) * channels;
+  auto read = [sound = std::move(sound), reader, channels, half_a_second](
+                  std::vector<float>& samples) {
+    samples.resize(half_a_second);
+    samples.resize(reader->read(samples) * channels);
+    return samples.empty() ? JobStep::done : JobStep::again;
+  };
   return std::make_unique<EnhancementJob>(
-      model, std::move(sound), bytes, options, std::move(callbacks));
+      model.session(reader->sample_rate(), reader->channels(), options),
+      std::move(read),
+      std::move(callbacks.chunk));
 }
 
 std::unique_ptr<Job> transcription_job(
@@ -154,6 +155,14 @@ std::unique_ptr<Job> speech_job(
     std::function<void(SpeechChunk&&)> chunk) {
   return std::make_unique<engine::SpeechJob>(
       model.synthesize(request), std::move(chunk));
+}
+
+std::unique_ptr<Job> enhancement_job(
+    EnhancementSession session,
+    std::function<JobStep(std::vector<float>& samples)> read,
+    std::function<void(Audio&&)> chunk) {
+  return std::make_unique<engine::EnhancementJob>(
+      std::move(session), std::move(read), std::move(chunk));
 }
 
 } // namespace mlx_audio

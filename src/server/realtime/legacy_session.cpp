@@ -56,7 +56,7 @@ void LegacySession::begin(std::string_view message) {
     peer->post([this, kept] { heard(*kept); });
   };
   auto heard_some = [this, peer = peer_] {
-    peer->post([this] { pace_.look(*listener_, *peer_); });
+    peer->post([this] { pace_.look(listener_->behind(), *peer_); });
   };
   listener_ = host_->listen(config_, std::move(sink), std::move(heard_some));
   listener_->send(
@@ -80,7 +80,7 @@ void LegacySession::on_binary(std::span<const uint8_t> message) {
     input_->decode(message, command.samples);
     if (!command.samples.empty()) {
       listener_->send(std::move(command));
-      pace_.look(*listener_, *peer_);
+      pace_.look(listener_->behind(), *peer_);
     }
   } catch (const ApiError& error) {
     fail(error);

@@ -213,17 +213,13 @@ void EngineListener::begin() {
        .finished = finished});
 }
 
-constexpr double kMostBehind = 60; // seconds: then reading pauses
-constexpr double kFewBehind = 20; // until this
-
 } // namespace
 
-void Pace::look(const Listener& listener, WebSocketPeer& peer) {
-  double behind = listener.behind();
-  if (!paused_ && behind > kMostBehind) {
+void Pace::look(double behind, WebSocketPeer& peer) {
+  if (!paused_ && behind > most_) {
     paused_ = true;
     peer.pause_reading(true);
-  } else if (behind < kFewBehind) {
+  } else if (behind < few_) {
     go(peer);
   }
 }

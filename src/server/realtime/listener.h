@@ -25,13 +25,20 @@ using ListenSink = std::function<void(ListenEvent&&)>;
 /// Called on any thread each time sound was looked at.
 using HeardSome = std::function<void()>;
 
-/// A client that sends faster than the engine hears has to wait.
+/// A client that sends faster than the engine works has to wait.
 class Pace {
  public:
-  void look(const Listener& listener, WebSocketPeer& peer);
+  /// Reading pauses while more than `most` seconds of sound wait, until fewer
+  /// than `few` do.
+  explicit Pace(double most = 60, double few = 20) : most_(most), few_(few) {}
+
+  /// @param behind seconds of sound that wait
+  void look(double behind, WebSocketPeer& peer);
   void go(WebSocketPeer& peer);
 
  private:
+  double most_;
+  double few_;
   bool paused_ = false;
 };
 

@@ -171,7 +171,7 @@ void RealtimeSession::append(const Json& event) {
   input_->decode(bytes, command.samples);
   if (!command.samples.empty()) {
     send_command(std::move(command));
-    pace_.look(*listener_, *peer_);
+    pace_.look(listener_->behind(), *peer_);
   }
 }
 
@@ -184,7 +184,7 @@ void RealtimeSession::listen() {
   auto heard_some = [this, peer = peer_] {
     peer->post([this] {
       if (listener_) {
-        pace_.look(*listener_, *peer_);
+        pace_.look(listener_->behind(), *peer_);
       }
     });
   };

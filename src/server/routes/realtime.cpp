@@ -1,10 +1,11 @@
-// Live transcription over WebSockets: OpenAI's /v1/realtime with its keys for
-// pages, and mlx-audio's own.
+// WebSockets. Live transcription: OpenAI's /v1/realtime with its keys for
+// pages, and mlx-audio's own. Live enhancement.
 #include <chrono>
 
 #include "server/access.h"
 #include "server/names.h"
 #include "server/realtime/client_secrets.h"
+#include "server/realtime/enhancement_socket.h"
 #include "server/realtime/legacy_session.h"
 #include "server/realtime/random_id.h"
 #include "server/routes/routes.h"
@@ -19,26 +20,41 @@ int64_t now() {
       .count();
 }
 
+ModelInfo model_info(const std::string& id, const Services& services) {
+  try {
+    return services.engine.model(id);
+  } catch (const Error& error) {
+    throw ApiError(error, "model");
+  }
+}
+
+[[noreturn]] void model_cannot(const ModelInfo& info, const std::string& what) {
+  throw ApiError(
+      400,
+      "the model '" + info.id + "' cannot " + what,
+      "model",
+      "model_not_supported");
+}
+
 std::string listening_model(const std::string& name, const Services& services) {
   const auto& options = services.options;
   // OpenAI's names of models that answer ("gpt-realtime") mean no model here.
   bool any = name.empty() || name.rfind("gpt-", 0) == 0;
   auto id =
       any ? options.transcription_model : transcription_model(name, options);
-  ModelInfo info;
-  try {
-    info = services.engine.model(id);
-  } catch (const Error& error) {
-    throw ApiError(error, "model");
-  }
+  auto info = model_info(id, services);
   const auto& can = info.features;
   if (info.task != ModelTask::transcription ||
       std::find(can.begin(), can.end(), "realtime") == can.end()) {
-    throw ApiError(
-        400,
-        "the model '" + info.id + "' cannot transcribe live",
-        "model",
-        "model_not_supported");
+    model_cannot(info, "transcribe live");
+  }
+  return info.id;
+}
+
+std::string enhancing_model(const std::string& name, const Services& services) {
+  auto info = model_info(name, services);
+  if (info.task != ModelTask::enhancement) {
+    model_cannot(info, "enhance");
   }
   return info.id;
 }
@@ -169,6 +185,17 @@ void add_realtime_routes(Router& router, Services& services) {
       [host](const Request&, std::shared_ptr<WebSocketPeer> peer)
           -> std::unique_ptr<WebSocketSession> {
         return std::make_unique<LegacySession>(host, std::move(peer));
+      });
+  router.add_web_socket(
+      "/v1/audio/enhancements/realtime",
+      [&services](const Request&, std::shared_ptr<WebSocketPeer> peer)
+          -> std::unique_ptr<WebSocketSession> {
+        return std::make_unique<EnhancementSocket>(
+            services.engine,
+            [&services](const std::string& name) {
+              return enhancing_model(name, services);
+            },
+            std::move(peer));
       });
   constexpr size_t max_body = 64 << 10;
   router.add(
