@@ -1,6 +1,7 @@
 // What the machine can do, for lines that say how near a kernel comes.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -13,14 +14,28 @@
 
 namespace mlx_audio::kernels {
 
-/// Reads all of `data`, on all threads.
-inline void read_all(const std::vector<float>& data) {
-  constexpr int64_t pieces = 64;
-  auto piece = static_cast<int64_t>(data.size()) / pieces;
-  parallel_for(pieces, 1, [&](int64_t i) {
-    float sums[64] = {};
-    const float* p = data.data() + i * piece;
-    for (int64_t j = 0; j < piece; j += 64) {
+struct Block {
+  const uint32_t* words;
+  int64_t count;
+};
+
+/// Adds blocks of at most a megabyte.
+inline void
+add_blocks(std::vector<Block>& blocks, const void* data, size_t bytes) {
+  const auto* words = static_cast<const uint32_t*>(data);
+  auto count = static_cast<int64_t>(bytes / 4);
+  for (int64_t i = 0; i < count; i += 1 << 18) {
+    blocks.push_back({words + i, std::min<int64_t>(count - i, 1 << 18)});
+  }
+}
+
+/// Reads all of `blocks`, but for less than 256 bytes of each, on all threads.
+inline void read_all(const std::vector<Block>& blocks) {
+  parallel_for(static_cast<int64_t>(blocks.size()), 1, [&](int64_t i) {
+    uint32_t sums[64] = {};
+    const uint32_t* p = blocks[static_cast<size_t>(i)].words;
+    for (int64_t j = 0; j + 64 <= blocks[static_cast<size_t>(i)].count;
+         j += 64) {
       for (int l = 0; l < 64; ++l) {
         sums[l] += p[j + l];
       }
@@ -31,9 +46,11 @@ inline void read_all(const std::vector<float>& data) {
 
 /// GB/s that memory is read at.
 inline double read_bandwidth() {
-  std::vector<float> data(64 << 20, 1.0f);
+  std::vector<uint32_t> data(64 << 20, 1);
+  std::vector<Block> blocks;
+  add_blocks(blocks, data.data(), 4 * data.size());
   return 4e-9 * static_cast<double>(data.size()) /
-      best_of(0.3, [&] { read_all(data); });
+      best_of(0.3, [&] { read_all(blocks); });
 }
 
 /// GFLOP/s of oneDNN's bf16 product [m, k] x [k, n], weights packed before.

@@ -8,10 +8,10 @@
 #include <numeric>
 
 #include "kernels/affine_vnni.h"
-#include "kernels/parallel.h"
 #include "kernels/rows.h"
 #include "kernels/scratch.h"
 #include "kernels/simd.h"
+#include "kernels/team.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/gemv.cpp"
@@ -512,19 +512,24 @@ void gemv(const GemmArgs& args) {
   float* prepared = scratch.floats(gemv_floats(w, args.m));
   gemv_prepare(w, args.x_type, args.x, args.m, prepared);
   constexpr int64_t most = 64; // rows of W in a block
-  // A piece of work should outlast waking a thread.
-  double row_bytes = w.bytes() / static_cast<double>(w.rows);
   int64_t blocks = (w.rows + most - 1) / most;
-  auto grain = static_cast<int64_t>(65536 / (row_bytes * most)) + 1;
-  grain = std::max(grain, blocks / (8 * thread_count()));
-  parallel_for(blocks, grain, [&](int64_t block) {
+  auto block_of = [&](int64_t block) {
     static thread_local Scratch sums_scratch;
     float* sums = sums_scratch.floats(args.m * most);
     int64_t row = block * most;
     int64_t count = std::min(most, w.rows - row);
     gemv_rows(w, prepared, args.m, row, count, sums, most);
     finish_block(args, sums, most, 0, args.m, row, count);
-  });
+  };
+  // What a thread takes should outlast waking it.
+  if (w.bytes() < 131072) {
+    for (int64_t block = 0; block < blocks; ++block) {
+      block_of(block);
+    }
+    return;
+  }
+  run_team(
+      [&](Team& team, int thread) { team.loop(thread, blocks, block_of); });
 }
 
 } // namespace mlx_audio::kernels
