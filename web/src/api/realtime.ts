@@ -1,7 +1,7 @@
 // Live captions: WebSocket /v1/realtime with OpenAI's transcription sessions.
 import { base64FromBytes, int16FromSamples } from "../audio/pcm";
-import { apiKey } from "../state/key";
 import { ApiError, toApiError } from "./client";
+import { openSocket } from "./socket";
 
 export const captionRate = 24000;
 
@@ -36,13 +36,7 @@ export class CaptionSession {
     private readonly language: string,
     private readonly events: CaptionEvents,
   ) {
-    const url = new URL("/v1/realtime", location.href);
-    url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    url.searchParams.set("intent", "transcription");
-    url.searchParams.set("model", model);
-    const protocols = ["realtime"];
-    if (apiKey.value) protocols.push(`openai-insecure-api-key.${apiKey.value}`);
-    this.socket = new WebSocket(url, protocols);
+    this.socket = openSocket("/v1/realtime", { intent: "transcription", model });
     let opened = false;
     this.socket.onopen = () => {
       opened = true;

@@ -6,17 +6,23 @@ import { concat } from "./pcm";
 
 const withWorklet = new WeakMap<AudioContext, Promise<void>>();
 
+interface RecorderOptions {
+  /** Whether stop() shall give the samples [true]. */
+  keeps?: boolean;
+  /** Whether the browser shall clean the sound by itself [true]. */
+  noiseSuppression?: boolean;
+}
+
 export class Recorder {
   readonly seconds = signal(0);
-  private readonly blocks: Float32Array[] = [];
+  private readonly blocks: Float32Array<ArrayBuffer>[] = [];
   private stream?: MediaStream;
   private nodes: AudioNode[] = [];
 
   constructor(
     readonly rate: number,
-    private readonly onBlock: (block: Float32Array) => void = () => undefined,
-    /** Whether stop() shall give the samples. */
-    private readonly keeps = true,
+    private readonly onBlock: (block: Float32Array<ArrayBuffer>) => void = () => undefined,
+    private readonly options: RecorderOptions = {},
   ) {}
 
   /** Throws a DOMException if there is no microphone or no permission. */
@@ -24,6 +30,7 @@ export class Recorder {
     if (!navigator.mediaDevices) {
       throw new Error("The browser gives the microphone only to pages from this machine or over HTTPS.");
     }
+    const { keeps = true, noiseSuppression = true } = this.options;
     takeOver(undefined);
     const { context } = bus(this.rate);
     await context.resume();
@@ -31,7 +38,7 @@ export class Recorder {
       withWorklet.set(context, context.audioWorklet.addModule(workletUrl));
     }
     this.stream = await navigator.mediaDevices.getUserMedia({
-      audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true },
+      audio: { channelCount: 1, echoCancellation: true, noiseSuppression },
     });
     await withWorklet.get(context);
     const source = context.createMediaStreamSource(this.stream);
@@ -41,8 +48,8 @@ export class Recorder {
     source.connect(capture);
     analyser.value = tap;
     this.nodes = [source, capture, tap];
-    capture.port.onmessage = ({ data }: MessageEvent<Float32Array>) => {
-      if (this.keeps) this.blocks.push(data);
+    capture.port.onmessage = ({ data }: MessageEvent<Float32Array<ArrayBuffer>>) => {
+      if (keeps) this.blocks.push(data);
       this.seconds.value += data.length / this.rate;
       this.onBlock(data);
     };

@@ -17,7 +17,9 @@ import {
   Times,
 } from "../components/basics";
 import { Icon } from "../components/icons";
+import { RecordTile } from "../components/record-tile";
 import { Timeline } from "../components/timeline";
+import { aloud, recorder, setAloud, startTake, stopTake, take, takeError, type Take } from "../state/live-cleaning";
 import { remembered } from "../state/settings";
 
 /** Of the players; files of other rates are converted. */
@@ -50,6 +52,11 @@ function show(named: [string, Float32Array<ArrayBuffer>][]): void {
   player.value.heard.value = named.length > 1 ? Math.max(1, heard) : 0;
 }
 
+function showSpeech(mix: Float32Array<ArrayBuffer>, speech: Float32Array<ArrayBuffer>): void {
+  const noise = mix.map((sample, i) => sample - (speech[i] ?? 0));
+  show([["Mix", mix], ["Speech", speech], ["Noise", noise]]);
+}
+
 async function open(chosen: File): Promise<void> {
   error.value = undefined;
   file.value = chosen;
@@ -76,9 +83,7 @@ async function run(): Promise<void> {
     const { name } = file.value;
     const model = modelFor(kind.value);
     if (kind.value === "enhancement") {
-      const speech = await decodeMono(await enhance(file.value, name, model, control.signal), rate);
-      const noise = mix.map((sample, i) => sample - (speech[i] ?? 0));
-      show([["Mix", mix], ["Speech", speech], ["Noise", noise]]);
+      showSpeech(mix, await decodeMono(await enhance(file.value, name, model, control.signal), rate));
     } else {
       const wanted = description.value.trim();
       const parts = await separate(file.value, name, model, wanted, control.signal);
@@ -94,8 +99,16 @@ async function run(): Promise<void> {
   }
 }
 
+function record(): void {
+  startTake(modelFor("enhancement"), rate, (mix, speech) => {
+    file.value = new File([wavFile(mix, rate)], "recording.wav");
+    showSpeech(mix, speech);
+  });
+}
+
 export function CleanPage() {
   const installed = modelsFor(kind.value);
+  const live = take.value !== undefined || (kind.value === "enhancement" && installed.length > 0);
   return (
     <div class="clean-page">
       <Choice<Kind>
@@ -112,12 +125,23 @@ export function CleanPage() {
           ? "Takes noise and room out of a recording of speech. Compare before and after while it plays."
           : "Takes one sound that you describe out of a mix, and keeps the rest beside it."}
       </p>
-      <DropZone
-        title={file.value ? file.value.name : "Drop a recording here"}
-        text={file.value ? "Drop another to replace it" : "or choose a file: WAV, FLAC, MP3, M4A, Ogg, WebM"}
-        filled={file.value !== undefined}
-        onFiles={([chosen]) => void open(chosen!)}
-      />
+      <div class={live ? "tiles" : undefined}>
+        <DropZone
+          title={file.value ? file.value.name : "Drop a recording here"}
+          text={file.value ? "Drop another to replace it" : "or choose a file: WAV, FLAC, MP3, M4A, Ogg, WebM"}
+          filled={file.value !== undefined}
+          onFiles={([chosen]) => void open(chosen!)}
+        />
+        {live && (
+          <RecordTile
+            recorder={recorder.value}
+            note="cleaned while you speak"
+            disabled={take.value !== undefined && recorder.value === undefined}
+            onStart={record}
+            onStop={stopTake}
+          />
+        )}
+      </div>
       <div class="options">
         {installed.length > 0 ? (
           <Select
@@ -158,7 +182,21 @@ export function CleanPage() {
           </button>
         )}
         {busy.value && <span class="faint" role="status"><span class="spinner" /> Working…</span>}
+        {live && (
+          <label class="check">
+            <input
+              type="checkbox"
+              checked={aloud.value}
+              onChange={(event) => setAloud(event.currentTarget.checked)}
+            />
+            Hear it while recording (use headphones)
+          </label>
+        )}
       </div>
+      {take.value && <LiveTake take={take.value} />}
+      {takeError.value !== undefined && (
+        <Problem error={takeError.value} onRetry={record} onClose={() => (takeError.value = undefined)} />
+      )}
       {error.value !== undefined && (
         <Problem
           error={error.value}
@@ -166,8 +204,22 @@ export function CleanPage() {
           onClose={() => (error.value = undefined)}
         />
       )}
-      {player.value && <Tracks player={player.value} />}
+      {player.value && !take.value && <Tracks player={player.value} />}
     </div>
+  );
+}
+
+function LiveTake({ take: { player, peaks, latency } }: { take: Take }) {
+  const state = latency === undefined
+    ? "Connecting…"
+    : recorder.value
+      ? `Cleaning, ${latency.toFixed(1)} s behind`
+      : "Finishing…";
+  return (
+    <section class="card tracks" aria-label="Live recording">
+      <span class="faint" role="status">{state}</span>
+      <Timeline player={player} peaks={peaks} rate={rate} label="Position, cleaned so far" />
+    </section>
   );
 }
 

@@ -45,7 +45,7 @@ export default function StagePage() {
   const listen = async () => {
     error.value = undefined;
     if (microphone.value) return stopMicrophone();
-    const recorder = new Recorder(48000, undefined, false);
+    const recorder = new Recorder(48000, undefined, { keeps: false });
     try {
       await recorder.start();
       microphone.value = recorder;

@@ -11,7 +11,7 @@ import {
   Times,
 } from "../components/basics";
 import { Icon } from "../components/icons";
-import { LevelMeter } from "../components/level-meter";
+import { RecordTile } from "../components/record-tile";
 import { Timeline } from "../components/timeline";
 import { TranscriptEditor } from "../components/transcript-editor";
 import {
@@ -38,7 +38,7 @@ import {
   type Recording,
 } from "../state/transcribing";
 import { languageName, spokenLanguages } from "../text/language";
-import { clock, exportFormats, exportTranscript } from "../text/transcript";
+import { exportFormats, exportTranscript } from "../text/transcript";
 
 export function TranscribePage() {
   const installed = modelsFor("transcription");
@@ -51,7 +51,12 @@ export function TranscribePage() {
           multiple
           onFiles={addFiles}
         />
-        <RecordTile />
+        <RecordTile
+          recorder={live.value}
+          note="with live captions"
+          onStart={() => void startLive()}
+          onStop={stopLive}
+        />
       </div>
       <div class="options">
         <Select
@@ -101,24 +106,6 @@ export function TranscribePage() {
       {(live.value || (captions.value.length > 0 && current.value?.progress !== "done")) && <Captions />}
       {recordings.value.length > 1 && <Queue />}
       {current.value && <RecordingCard key={current.value.id} recording={current.value} />}
-    </div>
-  );
-}
-
-function RecordTile() {
-  const recorder = live.value;
-  return (
-    <div class={recorder ? "record-tile live" : "record-tile"}>
-      <button
-        type="button"
-        class="record-button"
-        aria-label={recorder ? "Stop recording" : "Record from the microphone"}
-        onClick={() => (recorder ? stopLive() : void startLive())}
-      >
-        <Icon name={recorder ? "stop" : "mic"} size={28} />
-      </button>
-      <strong>{recorder ? <span class="mono">{clock(recorder.seconds.value)}</span> : "Record"}</strong>
-      {recorder ? <LevelMeter /> : <span>with live captions</span>}
     </div>
   );
 }

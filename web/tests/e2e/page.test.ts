@@ -263,6 +263,53 @@ describe("clean", () => {
       expect((await bytesOf(download)).toString("latin1", 0, 4)).toBe("RIFF");
     }));
 
+  it("cleans what the microphone hears while it is recorded, and compares both", () =>
+    withPage(async ({ page }) => {
+      await open(page, "Clean");
+      await page.getByLabel(/Hear it while recording/).check();
+      await page.getByRole("button", { name: "Record from the microphone" }).click();
+      await page.getByRole("status").getByText("Cleaning, 0.7 s behind").waitFor({ timeout: 60_000 });
+      // It arrives, and sounds, while more is recorded.
+      await expect.poll(() => seconds(page, /cleaned so far/), { timeout: 30_000 }).toBeGreaterThan(0.5);
+      await expectAccessible(page, "Clean, live");
+      await page.getByRole("button", { name: "Stop recording" }).click();
+      await page.getByRole("button", { name: "Noise", exact: true }).waitFor();
+      const lengths = await page.getByRole("slider").evaluateAll((all) =>
+        all.map((slider) => Number(slider.getAttribute("aria-valuemax"))),
+      );
+      expect(new Set(lengths).size).toBe(1);
+      expect(lengths[0]).toBeGreaterThan(1);
+      const samples = async (track: string) => {
+        const download = page.waitForEvent("download");
+        await page.getByRole("button", { name: `Download ${track}` }).click();
+        const wav = await bytesOf(download);
+        return new Int16Array(wav.buffer, wav.byteOffset + 44, (wav.length - 44) >> 1);
+      };
+      const loudest = (all: Int16Array) => all.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+      expect(loudest(await samples("Mix"))).toBeGreaterThan(1000); // the microphone speaks
+      expect(loudest(await samples("Speech"))).toBeGreaterThan(0);
+      await page.getByRole("button", { name: "Record from the microphone" }).waitFor();
+    }));
+
+  it("says that the connection was lost, and keeps what was cleaned", () =>
+    withPage(async ({ page }) => {
+      await page.routeWebSocket("**/enhancements/realtime", (socket) => {
+        socket.onMessage((message) => {
+          if (typeof message === "string") {
+            return socket.send(JSON.stringify({ type: "session.created", latency_seconds: 0.7 }));
+          }
+          socket.send(message);
+          void socket.close({ code: 1001 });
+        });
+      });
+      await page.reload();
+      await open(page, "Clean");
+      await page.getByRole("button", { name: "Record from the microphone" }).click();
+      await page.getByRole("alert").getByText("The connection was lost.").waitFor();
+      await page.getByRole("button", { name: "Speech", exact: true }).waitFor();
+      await page.getByRole("button", { name: "Record from the microphone" }).waitFor();
+    }));
+
   it("says plainly that there is no model to separate with", () =>
     withPage(async ({ page }) => {
       await open(page, "Clean");
