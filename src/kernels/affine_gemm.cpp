@@ -336,7 +336,7 @@ class AffineGemm {
 
 template <int kBits>
 void run(const GemmArgs& args) {
-  if (args.x_type == FloatType::f32) {
+  if (args.x_type == FloatType::f32 && !args.coarse_x) {
     AffineGemm<kBits, 3>(args).run();
   } else {
     AffineGemm<kBits, 2>(args).run();

@@ -200,9 +200,10 @@ void settle(const mx::array& x) {
 
 void keep_freed_memory() {
 #ifdef __GLIBC__
-  // Blocks up to 1 GiB come from the heap, which is trimmed above 256 MiB.
+  // Blocks up to 1 GiB come from the heap, which keeps as much: given back to
+  // the system between the chunks of a codec, it would be paged in each time.
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 256 << 20);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
   mallopt(M_ARENA_MAX, 2);
 #endif
 }

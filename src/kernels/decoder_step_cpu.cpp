@@ -172,15 +172,9 @@ HWY_EXPORT(attend_row);
 
 namespace {
 
-// Rows that a step is taken together for: a batch; by byte products a prompt
-// too, which they multiply faster than unpacked weights do.
-int few_rows(const std::vector<DecoderStepLayer>& layers) {
-  bool bytes = runs_vnni() &&
-      std::all_of(layers.begin(), layers.end(), [](const auto& layer) {
-                 return layer.q.bits != 0 && layer.down.bits != 0;
-               });
-  return bytes ? 128 : 16;
-}
+// Rows that a step is taken together for, by one region of threads; more make
+// each product worth sharing out by itself.
+constexpr int kFewRows = 16;
 
 constexpr int64_t kPiece = 32; // rows of W at once
 constexpr int kGatePiece = 512; // of the MLP's width
@@ -269,6 +263,7 @@ class ByLoops {
       args.x = x;
       args.m = rows_;
       args.w = target.w;
+      args.coarse_x = target.w.type != FloatType::f32;
       args.y = target.y;
       linear_product(args);
     }
@@ -457,7 +452,7 @@ void decoder_step_cpu(
   step.divide(scratch.floats(step.floats()));
   std::copy_n(x, static_cast<int64_t>(rows) * s.hidden, step.h);
   step.set_angles();
-  if (rows > few_rows(layers)) {
+  if (rows > kFewRows) {
     step.run(ByLoops(rows));
     return;
   }

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/cpu_op.h"
+#include "kernels/gemm.h"
 #include "kernels/simd.h"
 #include "unit/kernels/compare.h"
 
@@ -223,6 +224,32 @@ TEST(Linear, QuantizedOutliers) {
   auto bad = mx::any(mx::isnan(linear(broken, w)), -1);
   auto want = mx::equal(mx::arange(20), mx::array(7));
   EXPECT_TRUE(mx::array_equal(bad, want).item<bool>());
+}
+
+// Two bytes of x hold 15 bits: half a step is 1.6e-5 of a group's largest.
+TEST(Linear, CoarseInputsRoundAs16BitFloatsDo) {
+  auto x = mx::random::normal({40, 640});
+  for (int bits : {4, 8}) {
+    auto w = quantized(mx::random::normal({70, 640}), 64, bits);
+    auto y = mx::contiguous(mx::zeros({40, 70}));
+    mx::eval(x, y, w.weight, *w.scales, *w.biases);
+    GemmArgs args;
+    args.x = x.data<float>();
+    args.m = 40;
+    args.coarse_x = true;
+    args.w = {
+        .data = w.weight.data<void>(),
+        .bits = bits,
+        .group = 64,
+        .scales = w.scales->data<void>(),
+        .biases = w.biases->data<void>(),
+        .rows = 70,
+        .columns = 640};
+    args.y = y.data<float>();
+    linear_product(args);
+    auto error = mx::max(mx::abs(y - expected(x, w))).item<float>();
+    EXPECT_LE(error, 1.6e-5f * magnitude(x, w));
+  }
 }
 
 TEST(Linear, EmptyAndStridedInputs) {
