@@ -48,6 +48,14 @@ mx::array CausalConv1d::operator()(
   return conv_(with_past(x, past, reach_), residual);
 }
 
+mx::array CausalConv1d::operator()(
+    const mx::array& x,
+    const kernels::SnakeBeta& function,
+    Past& past,
+    const std::optional<mx::array>& residual /* = std::nullopt */) const {
+  return conv_(with_past(x, past, reach_), function, residual);
+}
+
 CausalConvTranspose1d::CausalConvTranspose1d(
     nn::Weights& weights,
     const std::string& path,
@@ -70,6 +78,13 @@ CausalConvTranspose1d::CausalConvTranspose1d(
 mx::array CausalConvTranspose1d::operator()(const mx::array& x, Past& past)
     const {
   return conv_(with_past(x, past, reach_));
+}
+
+mx::array CausalConvTranspose1d::operator()(
+    const mx::array& x,
+    const kernels::SnakeBeta& function,
+    Past& past) const {
+  return conv_(with_past(x, past, reach_), function);
 }
 
 } // namespace mlx_audio::codecs

@@ -32,6 +32,12 @@ class CausalConv1d {
       const mx::array& x,
       Past& past,
       const std::optional<mx::array>& residual = std::nullopt) const;
+  /// Of snake(x); the past is of x itself.
+  mx::array operator()(
+      const mx::array& x,
+      const kernels::SnakeBeta& function,
+      Past& past,
+      const std::optional<mx::array>& residual = std::nullopt) const;
 
  private:
   nn::Conv1d conv_;
@@ -52,6 +58,11 @@ class CausalConvTranspose1d {
       int stride);
 
   mx::array operator()(const mx::array& x, Past& past) const;
+  /// Of snake(x).
+  mx::array operator()(
+      const mx::array& x,
+      const kernels::SnakeBeta& function,
+      Past& past) const;
 
  private:
   nn::ConvTranspose1d conv_;

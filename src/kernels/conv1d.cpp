@@ -143,6 +143,31 @@ mx::array ada_norm_conv1d(
   return conv1d(ada_instance_norm(x, norm), weight, options, residual);
 }
 
+mx::array snake_conv1d(
+    const mx::array& x,
+    const SnakeBeta& function,
+    const Conv1dWeight& weight,
+    const Conv1dOptions& options /* = {} */,
+    const std::optional<mx::array>& residual /* = std::nullopt */) {
+  check("snake_conv1d", x, weight, options.groups);
+  if (options.groups == 1 && x.size() > 0 && use_cpu_kernels()) {
+    return snake_conv1d_cpu(x, function, weight, options, residual);
+  }
+  return conv1d(snake(x, function), weight, options, residual);
+}
+
+mx::array snake_conv_transpose1d(
+    const mx::array& x,
+    const SnakeBeta& function,
+    const Conv1dWeight& weight,
+    const ConvTranspose1dOptions& options /* = {} */) {
+  check("snake_conv_transpose1d", x, weight, options.groups);
+  if (options.groups == 1 && x.size() > 0 && use_cpu_kernels()) {
+    return snake_conv_transpose1d_cpu(x, function, weight, options);
+  }
+  return conv_transpose1d(snake(x, function), weight, options);
+}
+
 mx::array conv_transpose1d(
     const mx::array& x,
     const Conv1dWeight& weight,

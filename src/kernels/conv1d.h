@@ -65,6 +65,14 @@ mx::array ada_norm_conv1d(
     const Conv1dOptions& options = {},
     const std::optional<mx::array>& residual = std::nullopt);
 
+/// conv1d of snake(x, function), likewise.
+mx::array snake_conv1d(
+    const mx::array& x,
+    const SnakeBeta& function,
+    const Conv1dWeight& weight,
+    const Conv1dOptions& options = {},
+    const std::optional<mx::array>& residual = std::nullopt);
+
 /// Folds weight norm and puts weights into the form that the device's kernel
 /// reads, once. Where that is a form of the kernel's own, the result's `weight`
 /// keeps its shape only, and calls must run on the same device.
@@ -87,6 +95,13 @@ Conv1dWeight load_conv_transpose1d(
 /// out] with time' = (time - 1) stride - 2 padding + kernel + output_padding.
 mx::array conv_transpose1d(
     const mx::array& x,
+    const Conv1dWeight& weight,
+    const ConvTranspose1dOptions& options = {});
+
+/// conv_transpose1d of snake(x, function).
+mx::array snake_conv_transpose1d(
+    const mx::array& x,
+    const SnakeBeta& function,
     const Conv1dWeight& weight,
     const ConvTranspose1dOptions& options = {});
 

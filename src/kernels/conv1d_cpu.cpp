@@ -96,30 +96,42 @@ void depthwise_conv(
   }
 }
 
-// Arguments of AdaNorm as they lie behind x and the residual.
-struct NormArguments {
-  int first; // gamma, beta, perhaps alpha
-  float eps;
-  bool snake;
-  float slope;
+// What happens to x while it is read; at most one of the two.
+struct OnTheWayIn {
+  const AdaNorm* norm = nullptr;
+  const SnakeBeta* snake = nullptr;
 };
 
-ChannelMap norm_map(
-    const NormArguments& norm,
+// Its arguments as they lie behind x and the residual.
+struct MapArguments {
+  int first; // gamma, beta, perhaps alpha; or alpha, amplitude
+  bool norm;
+  bool snake;
+  float eps = 0;
+  float slope = 1;
+};
+
+ChannelMap make_map(
+    const MapArguments& map,
     const std::vector<mx::array>& in,
     int batch,
     const float* x,
     const Shape& s) {
+  auto values = [&](int i) { return in[map.first + i].data<float>(); };
+  if (!map.norm) {
+    return ChannelMap(
+        s.in, {.snake_alpha = values(0), .snake_amplitude = values(1)});
+  }
   size_t at = static_cast<size_t>(batch) * s.in;
   return instance_norm_map(
       x,
       s.time,
       s.in,
-      in[norm.first].data<float>() + at,
-      in[norm.first + 1].data<float>() + at,
-      norm.eps,
-      {.snake_alpha = norm.snake ? in[norm.first + 2].data<float>() : nullptr,
-       .leaky_slope = norm.slope});
+      values(0) + at,
+      values(1) + at,
+      map.eps,
+      {.snake_alpha = map.snake ? values(2) : nullptr,
+       .leaky_slope = map.slope});
 }
 
 mx::array run_conv1d(
@@ -128,30 +140,33 @@ mx::array run_conv1d(
     const Shape& s,
     const Conv1dOptions& o,
     const std::optional<mx::array>& residual,
-    const AdaNorm* norm = nullptr) {
+    const OnTheWayIn& way = {}) {
   bool depthwise = !pack->depthwise.empty();
   std::vector<mx::array> inputs = {as_f32(x)};
   if (residual) {
     inputs.push_back(as_f32(*residual));
   }
-  std::optional<NormArguments> arguments;
-  if (norm != nullptr) {
+  std::optional<MapArguments> arguments;
+  int first = static_cast<int>(inputs.size());
+  if (way.norm != nullptr) {
+    const AdaNorm& norm = *way.norm;
     arguments = {
-        static_cast<int>(inputs.size()),
-        norm->eps,
-        norm->snake_alpha.has_value(),
-        norm->leaky_slope};
-    inputs.push_back(as_f32(norm->gamma));
-    inputs.push_back(as_f32(norm->beta));
-    if (norm->snake_alpha) {
-      inputs.push_back(as_f32(*norm->snake_alpha));
+        first, true, norm.snake_alpha.has_value(), norm.eps, norm.leaky_slope};
+    inputs.push_back(as_f32(norm.gamma));
+    inputs.push_back(as_f32(norm.beta));
+    if (norm.snake_alpha) {
+      inputs.push_back(as_f32(*norm.snake_alpha));
     }
+  } else if (way.snake != nullptr) {
+    arguments = {first, false, true};
+    inputs.push_back(as_f32(way.snake->alpha));
+    inputs.push_back(as_f32(way.snake->amplitude));
   }
   int batch = x.shape(0);
   double flops =
       2.0 * batch * s.time_out * s.out * s.kernel * (depthwise ? 1 : s.in);
   double bytes = 4.0 * batch *
-      (static_cast<double>(s.time) * s.in * (norm != nullptr ? 2 : 1) +
+      (static_cast<double>(s.time) * s.in * (way.norm != nullptr ? 2 : 1) +
        static_cast<double>(s.time_out) * s.out * (residual ? 2 : 1));
   const char* name = pack->fft != nullptr ? "conv1d_fft"
       : depthwise                         ? "conv1d_depthwise"
@@ -179,7 +194,7 @@ mx::array run_conv1d(
           }
           std::optional<ChannelMap> map;
           if (arguments) {
-            map = norm_map(*arguments, in, b, from, s);
+            map = make_map(*arguments, in, b, from, s);
           }
           ConvInput input{
               from,
@@ -264,6 +279,33 @@ std::shared_ptr<const PackedConv1d> packed_conv_transpose1d(
   return *weight.packed;
 }
 
+mx::array run_conv_transpose1d(
+    const mx::array& x,
+    const Conv1dWeight& weight,
+    const ConvTranspose1dOptions& o,
+    const OnTheWayIn& way = {}) {
+  auto pack = packed_conv_transpose1d(weight, o);
+  int kernel = weight.weight.shape(1);
+  int time_out =
+      (x.shape(1) - 1) * o.stride - 2 * o.padding + kernel + o.output_padding;
+  if (o.groups > 1) {
+    return mx::astype(
+        depthwise_transpose(x, pack, kernel, o, time_out), x.dtype());
+  }
+  int out = weight.weight.shape(0);
+  int batch = x.shape(0);
+  int taps = (kernel + o.stride - 1) / o.stride;
+  // Rows of `stride` outputs that are cut as a whole are not computed.
+  int dropped = std::min(o.padding / o.stride, taps - 1);
+  int cut = o.padding - dropped * o.stride;
+  int rows = (cut + time_out + o.stride - 1) / o.stride;
+  Shape s{x.shape(1), x.shape(2), taps, o.stride * out, rows};
+  Conv1dOptions plain{.pad_left = taps - 1 - dropped};
+  auto y = run_conv1d(x, pack, s, plain, std::nullopt, way);
+  y = mx::reshape(y, {batch, rows * o.stride, out});
+  return mx::slice(y, {0, cut, 0}, {batch, cut + time_out, out});
+}
+
 // Only the shape; a use of the values would show as NaN.
 Conv1dWeight shape_only(
     const StoredConv1dWeight& stored,
@@ -314,32 +356,37 @@ mx::array ada_norm_conv1d_cpu(
       shape_of(x, weight.weight, o),
       o,
       residual,
-      &norm);
+      {.norm = &norm});
+}
+
+mx::array snake_conv1d_cpu(
+    const mx::array& x,
+    const SnakeBeta& function,
+    const Conv1dWeight& weight,
+    const Conv1dOptions& o,
+    const std::optional<mx::array>& residual) {
+  return run_conv1d(
+      x,
+      packed_conv1d(weight, o),
+      shape_of(x, weight.weight, o),
+      o,
+      residual,
+      {.snake = &function});
 }
 
 mx::array conv_transpose1d_cpu(
     const mx::array& x,
     const Conv1dWeight& weight,
     const ConvTranspose1dOptions& o) {
-  auto pack = packed_conv_transpose1d(weight, o);
-  int kernel = weight.weight.shape(1);
-  int time_out =
-      (x.shape(1) - 1) * o.stride - 2 * o.padding + kernel + o.output_padding;
-  if (o.groups > 1) {
-    return mx::astype(
-        depthwise_transpose(x, pack, kernel, o, time_out), x.dtype());
-  }
-  int out = weight.weight.shape(0);
-  int batch = x.shape(0);
-  int taps = (kernel + o.stride - 1) / o.stride;
-  Conv1dOptions plain{
-      .pad_left = taps - 1,
-      .pad_right = taps - 1 + (o.output_padding > 0 ? 1 : 0)};
-  Shape s{x.shape(1), x.shape(2), taps, o.stride * out, 0};
-  s.time_out = s.time + plain.pad_left + plain.pad_right - taps + 1;
-  auto y = run_conv1d(x, pack, s, plain, std::nullopt);
-  y = mx::reshape(y, {batch, s.time_out * o.stride, out});
-  return mx::slice(y, {0, o.padding, 0}, {batch, o.padding + time_out, out});
+  return run_conv_transpose1d(x, weight, o);
+}
+
+mx::array snake_conv_transpose1d_cpu(
+    const mx::array& x,
+    const SnakeBeta& function,
+    const Conv1dWeight& weight,
+    const ConvTranspose1dOptions& o) {
+  return run_conv_transpose1d(x, weight, o, {.snake = &function});
 }
 
 } // namespace mlx_audio::kernels

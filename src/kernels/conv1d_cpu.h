@@ -25,7 +25,7 @@ mx::array conv1d_cpu(
     const Conv1dOptions& options,
     const std::optional<mx::array>& residual);
 
-/// groups must be 1.
+/// groups must be 1 in these two.
 mx::array ada_norm_conv1d_cpu(
     const mx::array& x,
     const AdaNorm& norm,
@@ -33,8 +33,22 @@ mx::array ada_norm_conv1d_cpu(
     const Conv1dOptions& options,
     const std::optional<mx::array>& residual);
 
+mx::array snake_conv1d_cpu(
+    const mx::array& x,
+    const SnakeBeta& function,
+    const Conv1dWeight& weight,
+    const Conv1dOptions& options,
+    const std::optional<mx::array>& residual);
+
 mx::array conv_transpose1d_cpu(
     const mx::array& x,
+    const Conv1dWeight& weight,
+    const ConvTranspose1dOptions& options);
+
+/// groups must be 1.
+mx::array snake_conv_transpose1d_cpu(
+    const mx::array& x,
+    const SnakeBeta& function,
     const Conv1dWeight& weight,
     const ConvTranspose1dOptions& options);
 

@@ -132,8 +132,8 @@ mx::array snake(const mx::array& x, const mx::array& alpha) {
   return x + mx::square(mx::sin(a * x)) / a;
 }
 
-mx::array
-snake(const mx::array& x, const mx::array& alpha, const mx::array& amplitude) {
+mx::array snake(const mx::array& x, const SnakeBeta& function) {
+  const auto& [alpha, amplitude] = function;
   if (use_cpu_kernels() && x.size() > 0) {
     return channel_function("snake", x, alpha, 1.0f, amplitude);
   }

@@ -49,10 +49,12 @@ mx::array ada_instance_norm(const mx::array& x, const AdaNorm& norm);
 /// x [..., dim] -> x + sin(alpha x)^2 / alpha, alpha [dim].
 mx::array snake(const mx::array& x, const mx::array& alpha);
 
-/// The same with an amplitude of its own (SnakeBeta): x + amplitude
-/// sin(alpha x)^2, both [dim].
-mx::array
-snake(const mx::array& x, const mx::array& alpha, const mx::array& amplitude);
+/// The same with an amplitude of its own: x + amplitude sin(alpha x)^2.
+struct SnakeBeta {
+  mx::array alpha; // [dim]
+  mx::array amplitude; // [dim]
+};
+mx::array snake(const mx::array& x, const SnakeBeta& function);
 
 /// max(x, slope x).
 mx::array leaky_relu(const mx::array& x, float slope);

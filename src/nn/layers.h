@@ -110,6 +110,13 @@ class Conv1d {
       const std::optional<mx::array>& residual = std::nullopt) const {
     return kernels::ada_norm_conv1d(x, norm, weight_, options_, residual);
   }
+  /// Of snake(x).
+  mx::array operator()(
+      const mx::array& x,
+      const kernels::SnakeBeta& function,
+      const std::optional<mx::array>& residual = std::nullopt) const {
+    return kernels::snake_conv1d(x, function, weight_, options_, residual);
+  }
 
  private:
   kernels::Conv1dWeight weight_;
@@ -129,6 +136,11 @@ class ConvTranspose1d {
 
   mx::array operator()(const mx::array& x) const {
     return kernels::conv_transpose1d(x, weight_, options_);
+  }
+  /// Of snake(x).
+  mx::array operator()(const mx::array& x, const kernels::SnakeBeta& function)
+      const {
+    return kernels::snake_conv_transpose1d(x, function, weight_, options_);
   }
 
  private:

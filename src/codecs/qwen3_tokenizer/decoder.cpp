@@ -21,32 +21,21 @@ nn::Linear pointwise(
       kernels::LinearWeight{.weight = mx::reshape(weight, {out, in})});
 }
 
+// x + sin(e^alpha x)^2 / (e^beta + 1e-9)
+kernels::SnakeBeta
+take_snake(nn::Weights& weights, const std::string& path, int channels) {
+  auto take = [&](const char* name) {
+    return mx::exp(
+        mx::astype(weights.take(path + name, {channels}), mx::float32));
+  };
+  return {take(".alpha"), mx::reciprocal(take(".beta") + mx::array(1e-9f))};
+}
+
 mx::array rows_of(const mx::array& x) { // [1, time, channels]
   return mx::reshape(x, {x.shape(1), x.shape(2)});
 }
 
 } // namespace
-
-Decoder::Snake::Snake(
-    nn::Weights& weights,
-    const std::string& path,
-    int channels)
-    : frequency(
-          mx::exp(
-              mx::astype(
-                  weights.take(path + ".alpha", {channels}),
-                  mx::float32))),
-      amplitude(
-          mx::reciprocal(
-              mx::exp(
-                  mx::astype(
-                      weights.take(path + ".beta", {channels}),
-                      mx::float32)) +
-              mx::array(1e-9f))) {}
-
-mx::array Decoder::Snake::operator()(const mx::array& x) const {
-  return kernels::snake(x, frequency, amplitude);
-}
 
 Decoder::Decoder(
     nn::Weights& weights,
@@ -90,10 +79,10 @@ Decoder::Decoder(
           c.latent,
           c.channels,
           7),
-      last_act_(
+      last_act_(take_snake(
           weights,
           path + ".decoder." + std::to_string(c.upsample_rates.size() + 1),
-          c.channels >> c.upsample_rates.size()),
+          c.channels >> c.upsample_rates.size())),
       last_conv_(
           weights,
           path + ".decoder." + std::to_string(c.upsample_rates.size() + 2) +
@@ -147,7 +136,7 @@ Decoder::Decoder(
     int out = in / 2;
     int rate = c.upsample_rates[i];
     Block block{
-        Snake(weights, at + ".0", in),
+        take_snake(weights, at + ".0", in),
         CausalConvTranspose1d(
             weights, at + ".1.conv", layout, in, out, 2 * rate, rate),
         {}};
@@ -155,10 +144,10 @@ Decoder::Decoder(
     for (int j = 2; j < 5; ++j, dilation *= 3) {
       std::string unit = at + "." + std::to_string(j);
       block.residuals.push_back(
-          {Snake(weights, unit + ".act1", out),
+          {take_snake(weights, unit + ".act1", out),
            CausalConv1d(
                weights, unit + ".conv1.conv", layout, out, out, 7, dilation),
-           Snake(weights, unit + ".act2", out),
+           take_snake(weights, unit + ".act2", out),
            CausalConv1d(weights, unit + ".conv2.conv", layout, out, out, 1)});
     }
     blocks_.push_back(std::move(block));
@@ -213,16 +202,18 @@ mx::array Decoder::operator()(
   tap("decoder.0", x);
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const Block& block = blocks_[i];
-    x = block.conv(block.act(x), past());
+    x = block.conv(x, block.act, past());
     for (const Residual& unit : block.residuals) {
-      auto y = unit.act2(unit.conv1(unit.act1(x), past()));
-      x = unit.conv2(y, past(), x);
+      auto y = unit.conv1(x, unit.act1, past());
+      x = unit.conv2(y, unit.act2, past(), x);
     }
     tap("decoder." + std::to_string(i + 1), x);
   }
-  x = last_act_(x);
-  tap("decoder." + std::to_string(blocks_.size() + 1), x);
-  x = last_conv_(x, past());
+  if (taps != nullptr) {
+    tap("decoder." + std::to_string(blocks_.size() + 1),
+        kernels::snake(x, last_act_));
+  }
+  x = last_conv_(x, last_act_, past());
   tap("decoder." + std::to_string(blocks_.size() + 2), x);
   x = mx::clip(x, mx::array(-1.0f), mx::array(1.0f));
   return mx::reshape(x, {-1});

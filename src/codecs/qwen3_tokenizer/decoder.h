@@ -36,20 +36,14 @@ class Decoder {
   operator()(const mx::array& codes, State& state, Taps* taps = nullptr) const;
 
  private:
-  struct Snake { // x + sin(e^alpha x)^2 / (e^beta + 1e-9)
-    Snake(nn::Weights& weights, const std::string& path, int channels);
-    mx::array operator()(const mx::array& x) const;
-    mx::array frequency;
-    mx::array amplitude;
-  };
   struct Residual {
-    Snake act1;
+    kernels::SnakeBeta act1;
     CausalConv1d conv1;
-    Snake act2;
+    kernels::SnakeBeta act2;
     CausalConv1d conv2;
   };
   struct Block {
-    Snake act;
+    kernels::SnakeBeta act;
     CausalConvTranspose1d conv;
     std::vector<Residual> residuals;
   };
@@ -73,7 +67,7 @@ class Decoder {
   std::vector<ConvNext> upsample_;
   CausalConv1d first_conv_;
   std::vector<Block> blocks_;
-  Snake last_act_;
+  kernels::SnakeBeta last_act_;
   CausalConv1d last_conv_;
   size_t past_count_ = 0;
 };

@@ -32,6 +32,15 @@ mx::array random(const mx::Shape& shape, int seed) {
   return mx::random::normal(shape, mx::float32, mx::random::key(seed));
 }
 
+// What a function of ours is defined as.
+template <class Function>
+mx::array by_mlx(const Function& function) {
+  ScopedMlxOps mlx;
+  auto y = function();
+  mx::eval(y);
+  return y;
+}
+
 class Conv1d : public ::testing::TestWithParam<Case> {};
 
 TEST_P(Conv1d, EqualsMlx) {
@@ -41,12 +50,7 @@ TEST_P(Conv1d, EqualsMlx) {
       .weight = random({c.out, c.kernel, c.in / c.options.groups}, 2),
       .bias = random({c.out}, 3)};
   std::optional<mx::array> residual;
-  auto plain = [&] {
-    ScopedMlxOps mlx;
-    auto y = conv1d(x, w, c.options);
-    mx::eval(y);
-    return y;
-  }();
+  auto plain = by_mlx([&] { return conv1d(x, w, c.options); });
   if (c.residual) {
     residual = random(plain.shape(), 4);
   }
@@ -176,12 +180,7 @@ TEST(Conv1d, NormOnTheWayInEqualsMlx) {
     AdaNorm norm{
         random({2, 64}, 23), random({2, 64}, 24), 1e-5f, std::nullopt, 0.2f};
     Conv1dOptions options{.pad_left = kernel / 2, .pad_right = kernel / 2};
-    auto want = [&] {
-      ScopedMlxOps mlx;
-      auto y = ada_norm_conv1d(x, norm, w, options);
-      mx::eval(y);
-      return y;
-    }();
+    auto want = by_mlx([&] { return ada_norm_conv1d(x, norm, w, options); });
     for (const auto& target : targets()) {
       ScopedSimdTarget scoped(target);
       Conv1dWeight own{.weight = w.weight};
@@ -190,6 +189,21 @@ TEST(Conv1d, NormOnTheWayInEqualsMlx) {
           << target << " " << kernel;
     }
   }
+}
+
+TEST(Conv1d, SnakeOnTheWayInEqualsMlx) {
+  auto x = random({2, 203, 64}, 51);
+  SnakeBeta function{mx::exp(random({64}, 52)), mx::exp(random({64}, 53))};
+  for (int kernel : {1, 7}) {
+    Conv1dWeight w{.weight = random({48, kernel, 64}, 54)};
+    Conv1dOptions options{.pad_left = kernel - 1};
+    auto run = [&] { return snake_conv1d(x, function, w, options); };
+    EXPECT_LT(relative_error(run(), by_mlx(run)), 2e-5f) << kernel;
+  }
+  Conv1dWeight w{.weight = random({24, 8, 64}, 55)};
+  ConvTranspose1dOptions options{.stride = 4, .padding = 4};
+  auto run = [&] { return snake_conv_transpose1d(x, function, w, options); };
+  EXPECT_LT(relative_error(run(), by_mlx(run)), 2e-5f);
 }
 
 // The residual's memory is taken for the result only if nobody else holds it.
@@ -240,12 +254,7 @@ TEST_P(ConvTranspose1d, EqualsMlx) {
   Conv1dWeight w{
       .weight = random({c.out, c.kernel, c.in / c.options.groups}, 12),
       .bias = random({c.out}, 13)};
-  auto want = [&] {
-    ScopedMlxOps mlx;
-    auto y = conv_transpose1d(x, w, c.options);
-    mx::eval(y);
-    return y;
-  }();
+  auto want = by_mlx([&] { return conv_transpose1d(x, w, c.options); });
   EXPECT_LT(relative_error(conv_transpose1d(x, w, c.options), want), 2e-5f);
 }
 
@@ -255,6 +264,8 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         TransposeCase{1, 20, 16, 8, 20, {.stride = 10, .padding = 5}},
         TransposeCase{2, 33, 8, 16, 12, {.stride = 6, .padding = 3}},
+        TransposeCase{2, 33, 8, 16, 12, {.stride = 6, .padding = 6}},
+        TransposeCase{1, 7, 8, 16, 12, {.stride = 4, .padding = 9}},
         TransposeCase{1, 9, 5, 7, 5, {.stride = 2}},
         TransposeCase{1, 9, 5, 7, 4, {.stride = 3, .padding = 1}},
         TransposeCase{1, 12, 4, 4, 4, {.stride = 2, .output_padding = 1}},
