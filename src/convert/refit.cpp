@@ -52,7 +52,8 @@ struct Line {
       return 0;
     }
     float code = std::min(std::max(0.0f, (w - bias) / scale), largest);
-    return std::round(code);
+    constexpr float whole = 3 << 22; // a sum with it has no fraction
+    return code + whole - whole; // std::round has no vectors
   }
 };
 
@@ -66,13 +67,14 @@ struct Group {
 };
 
 float error_of(const Group& g, const Line& line, float* codes) {
-  float error = 0;
+  float weighted[most];
+  float errors[most];
   for (int i = 0; i < g.size; ++i) {
     codes[i] = line.code(g.w[i], g.largest);
-    float e = g.w[i] - (codes[i] * line.scale + line.bias);
-    error += g.importance[i] * e * e;
+    errors[i] = g.w[i] - (codes[i] * line.scale + line.bias);
+    weighted[i] = g.importance[i] * errors[i];
   }
-  return error;
+  return dot(weighted, errors, g.size);
 }
 
 // The line through (code, weight) that makes the error least; `line` itself if
@@ -175,7 +177,9 @@ std::vector<float> input_factor(const std::vector<float>& moments, int64_t n) {
     const float* h_row = from + (n - 1 - j) * n;
     float pivot = h_row[n - 1 - j] + damp - dot(row, row, j);
     row[j] = std::sqrt(std::max(pivot, damp * 1e-3f));
-    kernels::parallel_for(n - 1 - j, 64, [&](int64_t below) {
+    // Less work than this is done before another thread has woken.
+    constexpr int64_t least = 1 << 18; // products
+    kernels::parallel_for(n - 1 - j, least / (j + 1), [&](int64_t below) {
       int64_t i = j + 1 + below;
       float* other = factor.data() + i * n;
       other[j] = (h_row[n - 1 - i] - dot(other, row, j)) / row[j];
