@@ -6,7 +6,8 @@
 Each model is converted by `mlx-audio convert`, then speaks or listens. Columns: size of the weights, mean relative error
 of the packed layers, log-mel distance to the unquantized model's speech (mean absolute difference in nepers along the best
 alignment in time, for rhythm changes too), word error rate (Kokoro: of its speech as whisper-base hears it; Whisper: on
-LibriVox recordings from the source package of pocketsphinx) and real-time factor. `c` behind the bits: --calibrate.
+LibriVox recordings from the source package of pocketsphinx, clean, in white noise 15, 10 and 5 dB below them, and at 0.85 and
+1.2 of their speed) and real-time factor. `c` behind the bits: --calibrate.
 """
 import argparse
 import os
@@ -43,13 +44,13 @@ def run(*arguments):
     return done.stdout.decode()
 
 
-def samples(path):
-    with wave.open(str(path)) as w:
+def samples(file):
+    with wave.open(file) as w:
         return np.frombuffer(w.readframes(w.getnframes()), "<i2") / 32768, w.getframerate()
 
 
 def log_mel(path, bins=80, size=1024, hop=256):
-    sound, rate = samples(path)
+    sound, rate = samples(str(path))
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(sound, size // 2), size)[::hop]
     power = np.abs(np.fft.rfft(frames * np.hanning(size))) ** 2
     edges = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + rate / 1400), bins + 2) / 2595) - 1)
@@ -73,6 +74,22 @@ def mel_distance(a, b):
     return total[-1, -1] / steps[-1, -1]
 
 
+def variants(sound):
+    """The recording as it is, in noise, and slower and faster."""
+    yield sound
+    noise = np.random.default_rng(0).normal(0, np.sqrt(np.mean(sound**2)), len(sound))
+    for decibels in (15, 10, 5):
+        yield sound + noise * 10 ** (-decibels / 20)
+    for speed in (0.85, 1.2):
+        yield np.interp(np.arange(0, len(sound), speed), np.arange(len(sound)), sound)
+
+
+def save(path, sound, rate):
+    with wave.open(str(path), "wb") as w:
+        w.setnchannels(1), w.setsampwidth(2), w.setframerate(rate)
+        w.writeframes((np.clip(sound, -1, 1) * 32767).astype("<i2").tobytes())
+
+
 def recordings(folder, count):
     archive = next(iter(CACHE.glob("packages/pocketsphinx-*.tar.gz")), None)
     if archive is None:
@@ -84,9 +101,12 @@ def recordings(folder, count):
     with tarfile.open(archive) as tar:
         members = {pathlib.Path(m.name).name: m for m in tar if "/librivox/" in m.name}
         for name in sorted(n for n in members if n.endswith(".wav"))[:count]:
-            path = folder / name
-            path.write_bytes(tar.extractfile(members[name]).read())
-            clips.append((path, words_of(tar.extractfile(members[name[:-4] + ".txt"]).read().decode())))
+            sound, rate = samples(tar.extractfile(members[name]))
+            words = words_of(tar.extractfile(members[name[:-4] + ".txt"]).read().decode())
+            for i, variant in enumerate(variants(sound)):
+                path = folder / f"{i}-{name}"
+                save(path, variant, rate)
+                clips.append((path, words))
     return clips
 
 
@@ -120,7 +140,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default="kokoro,whisper-base")
     parser.add_argument("--bits", default="8,6,4,3")
-    parser.add_argument("--clips", type=int, default=8)
+    parser.add_argument("--clips", type=int, default=5, help="recordings, each in six variants")
     options = parser.parse_args()
     bits = [int(b) for b in options.bits.split(",")]
     print("| model | bits | MB | layer error | log-mel distance | WER % | RTF |\n| --- | --- | --- | --- | --- | --- | --- |")
