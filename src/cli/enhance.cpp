@@ -162,62 +162,22 @@ RawPcm parse_raw(const std::string& text) {
   return raw;
 }
 
-// A file, a pipe or the microphone.
-class Input {
- public:
-  Input(const EnhanceJob& flags, const std::string& name, int model_rate) {
-    if (flags.microphone) {
-      sample_rate_ = model_rate;
-      microphone_.emplace(sample_rate_, channels_, flags.device);
-      return;
-    }
-    ReadAudioOptions read{.max_seconds = 0};
-    if (!flags.raw.empty()) {
-      read.raw = parse_raw(flags.raw);
-    }
-    reader_.emplace(name, read);
-    sample_rate_ = reader_->sample_rate();
-    channels_ = reader_->channels();
-    block_.resize((size_t{1} << 15) * static_cast<size_t>(channels_));
-  }
+// Of silence before what is played live: results come a little late at times.
+constexpr double kLead = 0.2; // seconds
+// At most read at once.
+constexpr double kBlock = 0.7; // seconds
 
-  int sample_rate() const {
-    return sample_rate_;
+SoundInput
+open_input(const EnhanceJob& flags, const std::string& name, int model_rate) {
+  if (flags.microphone) {
+    return SoundInput(model_rate, flags.device);
   }
-  int channels() const {
-    return channels_;
+  ReadAudioOptions read{.max_seconds = 0};
+  if (!flags.raw.empty()) {
+    read.raw = parse_raw(flags.raw);
   }
-  SampleFormat sample_format() const {
-    return reader_ ? reader_->info().sample_format : SampleFormat::s16;
-  }
-  /// Of all of it; 0 if nobody knows.
-  double seconds() const {
-    return reader_ ? static_cast<double>(reader_->info().frames.value_or(0)) /
-            reader_->info().sample_rate
-                   : 0;
-  }
-  std::span<const float> read() {
-    if (microphone_) {
-      return microphone_->read();
-    }
-    size_t frames = reader_->read(block_);
-    return std::span(block_).first(frames * static_cast<size_t>(channels_));
-  }
-  std::string warning() const {
-    if (reader_) {
-      return reader_->warning();
-    }
-    return microphone_->lost() ? "some sound was lost: the model is too slow"
-                               : "";
-  }
-
- private:
-  int sample_rate_ = 0;
-  int channels_ = 1;
-  std::optional<AudioReader> reader_;
-  std::optional<Microphone> microphone_;
-  std::vector<float> block_;
-};
+  return SoundInput(name, read, kBlock);
+}
 
 AudioEncoding encoding_of(
     const EnhanceJob& flags,
@@ -240,14 +200,11 @@ AudioEncoding encoding_of(
   return encoding;
 }
 
-// Of silence before what is played live: results come a little late at times.
-constexpr double kLead = 0.2; // seconds
-
 void enhance_file(
     const Enhancer& enhancer,
     const EnhanceJob& flags,
     const FilePair& job) {
-  Input input(flags, job.in, enhancer.sample_rate());
+  SoundInput input = open_input(flags, job.in, enhancer.sample_rate());
   auto session =
       enhancer.session(input.sample_rate(), input.channels(), flags.options);
   std::optional<Loudspeaker> loudspeaker;

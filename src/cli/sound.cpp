@@ -21,9 +21,14 @@ using SignalHandler = void (*)(int);
 SignalHandler on_interrupt = SIG_DFL;
 SignalHandler on_terminate = SIG_DFL;
 
-extern "C" void ask_to_stop(int signal) {
+void forget_wish() {
+  std::signal(SIGINT, on_interrupt);
+  std::signal(SIGTERM, on_terminate);
+}
+
+extern "C" void ask_to_stop(int /* signal */) {
   stop_asked = true;
-  std::signal(signal, signal == SIGINT ? on_interrupt : on_terminate);
+  forget_wish();
 }
 
 // Turns the first signal to end into a wish.
@@ -35,8 +40,7 @@ class StopWish {
     on_terminate = std::signal(SIGTERM, ask_to_stop);
   }
   ~StopWish() {
-    std::signal(SIGINT, on_interrupt);
-    std::signal(SIGTERM, on_terminate);
+    forget_wish();
   }
   StopWish(const StopWish&) = delete;
   StopWish& operator=(const StopWish&) = delete;
@@ -155,6 +159,55 @@ std::span<const float> Microphone::read() {
 
 bool Microphone::lost() const {
   return state_->lost;
+}
+
+SoundInput::SoundInput(
+    const std::string& path,
+    const ReadAudioOptions& reading,
+    double block)
+    : reader_(std::in_place, path, reading) {
+  sample_rate_ = reader_->sample_rate();
+  channels_ = reader_->channels();
+  block_.resize(samples_in(block, sample_rate_, channels_));
+}
+
+SoundInput::SoundInput(int sample_rate, int device)
+    : sample_rate_(sample_rate),
+      channels_(1),
+      microphone_(std::in_place, sample_rate_, channels_, device) {}
+
+int SoundInput::sample_rate() const {
+  return sample_rate_;
+}
+
+int SoundInput::channels() const {
+  return channels_;
+}
+
+SampleFormat SoundInput::sample_format() const {
+  return reader_ ? reader_->info().sample_format : SampleFormat::s16;
+}
+
+double SoundInput::seconds() const {
+  return reader_ ? static_cast<double>(reader_->info().frames.value_or(0)) /
+          reader_->info().sample_rate
+                 : 0;
+}
+
+std::span<const float> SoundInput::read() {
+  if (microphone_) {
+    return microphone_->read();
+  }
+  size_t frames = reader_->read(block_);
+  return std::span(block_).first(frames * static_cast<size_t>(channels_));
+}
+
+std::string SoundInput::warning() const {
+  if (reader_) {
+    return reader_->warning();
+  }
+  return microphone_->lost() ? "some sound was lost: the model is too slow"
+                             : "";
 }
 
 struct Loudspeaker::State {

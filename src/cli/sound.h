@@ -3,7 +3,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
+#include <vector>
+
+#include "mlx_audio/audio.h"
 
 namespace mlx_audio::cli {
 
@@ -24,6 +29,35 @@ class Microphone {
  private:
   struct State;
   std::unique_ptr<State> state_;
+};
+
+/// A file, a pipe or the microphone.
+class SoundInput {
+ public:
+  /// Blocks of up to `block` seconds. Throws as AudioReader.
+  SoundInput(
+      const std::string& path,
+      const ReadAudioOptions& reading,
+      double block);
+  /// The microphone, in one channel.
+  SoundInput(int sample_rate, int device);
+
+  int sample_rate() const;
+  int channels() const;
+  SampleFormat sample_format() const;
+  /// Of all of it; 0 if nobody knows.
+  double seconds() const;
+  /// Waits for sound; nothing at the end. Valid until the next call.
+  std::span<const float> read();
+  /// One line for people; empty if all is well.
+  std::string warning() const;
+
+ private:
+  int sample_rate_;
+  int channels_;
+  std::optional<AudioReader> reader_;
+  std::optional<Microphone> microphone_;
+  std::vector<float> block_;
 };
 
 /// Plays blocks as they come; ends at once when it is destroyed.

@@ -71,12 +71,13 @@ RawPcm raw_of(const std::string& text) {
 void run(Flags& flags) {
   SttJob& job = flags.job;
   auto& o = job.options;
-  if (job.inputs.empty()) {
+  if (job.inputs.empty() && !job.microphone) {
     throw Error(
         ErrorKind::invalid_argument,
         "nothing to transcribe",
-        "name files, folders or -");
+        "name files, folders or -, or add --microphone");
   }
+  job.live = job.live || job.microphone;
   o.task = flags.task == "translate" ? TranscriptionTask::translate
                                      : TranscriptionTask::transcribe;
   job.formats = formats_of(flags.format);
@@ -115,7 +116,15 @@ void add_stt_command(CLI::App& app) {
   SttJob& job = flags->job;
   auto& o = job.options;
   auto* c = app.add_subcommand("stt", "Transcribe or translate speech");
-  c->add_option("files", job.inputs, "Files, folders, globs, or - for a pipe");
+  auto* files = c->add_option(
+      "files", job.inputs, "Files, folders, globs, or - for a pipe");
+  auto* microphone =
+      c->add_flag(
+           "--microphone", job.microphone, "Record until Ctrl-C; with --stream")
+          ->excludes(files);
+  c->add_option(
+       "--device", job.device, "Number of the microphone [the default]")
+      ->needs(microphone);
   c->add_option("-m,--model", job.model, "Folder, short name or repository")
       ->capture_default_str();
   c->add_option("-l,--language", o.language, "Code or name; auto detects it");
@@ -144,13 +153,17 @@ void add_stt_command(CLI::App& app) {
   c->add_option("--prefix", o.prefix, "Text that the first window begins with");
   c->add_option("--hotwords", o.hotwords, "Words to expect");
   c->add_flag("--stream", job.live, "Text while it is being said");
-  c->add_flag("--real-time", job.real_time, "With --stream: at its own pace");
+  c->add_flag("--real-time", job.real_time, "With --stream: at its own pace")
+      ->excludes(microphone);
   c->add_option("--step", job.live_step, "With --stream: seconds between looks")
       ->capture_default_str();
   c->add_option(
-      "--raw", flags->raw, "Headerless samples: RATE[,CHANNELS[,s16|s24|f32]]");
-  c->add_option("--channel", flags->channel, "Only this channel, from 0");
-  c->add_flag("--per-channel", job.per_channel, "Each channel by itself");
+       "--raw", flags->raw, "Headerless samples: RATE[,CHANNELS[,s16|s24|f32]]")
+      ->excludes(microphone);
+  c->add_option("--channel", flags->channel, "Only this channel, from 0")
+      ->excludes(microphone);
+  c->add_flag("--per-channel", job.per_channel, "Each channel by itself")
+      ->excludes(microphone);
   c->add_option("--clip-timestamps", o.clip_timestamps, "start,end,... [s]")
       ->delimiter(',');
   c->add_option("--max-line-width", job.subtitles.max_line_width);

@@ -11,6 +11,8 @@ namespace mlx_audio::cli {
 
 struct SttJob {
   std::vector<std::string> inputs; ///< files, folders, globs or "-"
+  bool microphone = false; ///< instead of inputs; live
+  int device = -1; ///< of the microphone; -1: the default one
   std::string model = "whisper-base";
   std::string enhance; ///< model that cleans the sound first; empty: none
   TranscriptionModelOptions loading;

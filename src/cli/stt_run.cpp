@@ -16,6 +16,7 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include "cli/sound.h"
 #include "cli/stt.h"
 #include "cli/terminal.h"
 #include "hub/store.h"
@@ -114,7 +115,11 @@ std::string minutes(double seconds) {
 
 class Runner {
  public:
-  explicit Runner(const SttJob& job) : job_(job), files_(expand(job.inputs)) {
+  explicit Runner(const SttJob& job)
+      : job_(job),
+        files_(
+            job.microphone ? std::vector<std::string>{"microphone"}
+                           : expand(job.inputs)) {
     auto& loading = job_.loading;
     loading.vad_model = hub::find_local_model("silero-vad");
     std::error_code error;
@@ -229,11 +234,7 @@ class Runner {
       std::cerr << "mlx-audio: " << file << ": " << stream->warning() << '\n';
     }
     if (!as_text) {
-      for (auto format : job_.formats) {
-        write(
-            target(file, suffix, format),
-            format_transcript(result, format, job_.subtitles));
-      }
+      write_documents(result, file, suffix);
     }
     if (!job_.quiet && isatty(STDERR_FILENO) != 0) {
       char line[160];
@@ -270,6 +271,17 @@ class Runner {
     while (session.step(clean.samples)) {
     }
     return clean;
+  }
+
+  void write_documents(
+      const Transcription& result,
+      const std::string& file,
+      const std::string& suffix) {
+    for (auto format : job_.formats) {
+      write(
+          target(file, suffix, format),
+          format_transcript(result, format, job_.subtitles));
+    }
   }
 
   static void print(const TranscriptionSegment& segment, Progress& progress) {
@@ -370,13 +382,16 @@ void Runner::live(const std::string& file) {
   }
   reading.mono = !reading.channel;
   reading.max_seconds = 0;
-  AudioReader reader(file, reading);
-  const auto rate = static_cast<size_t>(reader.sample_rate());
+  SoundInput input = job_.microphone
+      ? SoundInput(
+            enhancer_ ? enhancer_->sample_rate() : kHeardRate, job_.device)
+      : SoundInput(file, reading, 0.1);
+  const auto rate = static_cast<size_t>(input.sample_rate());
   std::optional<EnhancementSession> cleaner;
   bool any = false; // sound came
   if (enhancer_) {
     cleaner = enhancer_->session(
-        reader.sample_rate(), 1, {.sample_rate = kHeardRate, .live = true});
+        input.sample_rate(), 1, {.sample_rate = kHeardRate, .live = true});
   }
   // What the model hears of the samples read.
   auto heard = [&](std::vector<float> samples, bool last) {
@@ -403,28 +418,24 @@ void Runner::live(const std::string& file) {
   bool ended = false;
   std::exception_ptr failure;
   bool paced = job_.real_time;
-  bool is_pipe = file == "-";
+  bool arrives = job_.microphone || file == "-";
   const size_t most = rate * 2; // samples ahead of a file's reader
   std::thread thread([&] {
     try {
-      std::vector<float> block(rate / 10);
       auto begin = std::chrono::steady_clock::now();
       double sent = 0;
-      while (size_t count = reader.read(block)) {
+      for (auto some = input.read(); !some.empty(); some = input.read()) {
         std::unique_lock lock(mutex);
-        if (!is_pipe && !paced) {
+        if (!arrives && !paced) {
           arrived.wait(lock, [&] { return fresh.size() < most || ended; });
         }
         if (ended) {
           return;
         }
-        fresh.insert(
-            fresh.end(),
-            block.begin(),
-            block.begin() + static_cast<std::ptrdiff_t>(count));
+        fresh.insert(fresh.end(), some.begin(), some.end());
         arrived.notify_all();
         lock.unlock();
-        sent += static_cast<double>(count) / static_cast<double>(rate);
+        sent += static_cast<double>(some.size()) / static_cast<double>(rate);
         if (paced) {
           std::this_thread::sleep_until(
               begin +
@@ -439,7 +450,26 @@ void Runner::live(const std::string& file) {
     ended = true;
     arrived.notify_all();
   });
-  bool json = job_.formats[0] == TranscriptFormat::json;
+  // Standard output has the text as it comes; documents are written at the
+  // end, to standard output only those that cannot come bit by bit.
+  const bool json = job_.formats[0] == TranscriptFormat::json;
+  const bool to_file = !job_.output.empty() && job_.output != "-";
+  const bool shown =
+      to_file || json || job_.formats[0] == TranscriptFormat::txt;
+  const bool kept = to_file || !shown;
+  Transcription result;
+  auto take = [&](const LiveUpdate& update) {
+    if (shown) {
+      report(update, json);
+    }
+    if (kept && update.segment) {
+      result.text += update.segment->text;
+      result.segments.push_back(*update.segment);
+    }
+  };
+  if (job_.microphone && !job_.quiet && isatty(STDERR_FILENO) != 0) {
+    std::cerr << "listening, Ctrl-C ends it\n";
+  }
   try {
     for (bool done = false; !done;) {
       std::vector<float> some;
@@ -447,7 +477,7 @@ void Runner::live(const std::string& file) {
         std::unique_lock lock(mutex);
         arrived.wait(lock, [&] { return !fresh.empty() || ended; });
         done = ended && fresh.size() <= most;
-        auto count = is_pipe || paced
+        auto count = arrives || paced
             ? fresh.size()
             : std::min(
                   fresh.size(),
@@ -460,12 +490,14 @@ void Runner::live(const std::string& file) {
             fresh.begin(), fresh.begin() + static_cast<std::ptrdiff_t>(count));
         arrived.notify_all();
       }
+      result.duration +=
+          static_cast<double>(some.size()) / static_cast<double>(rate);
       session->feed(heard(std::move(some), done));
       if (auto update = session->step()) {
-        report(*update, json);
+        take(*update);
       }
     }
-    report(session->close(), json);
+    take(session->close());
   } catch (...) {
     {
       std::lock_guard lock(mutex);
@@ -476,6 +508,15 @@ void Runner::live(const std::string& file) {
     throw;
   }
   thread.join();
+  if (kept && (!failure || !result.segments.empty())) {
+    result.language = session->language();
+    result.task = job_.options.task;
+    result.has_words = job_.options.word_timestamps;
+    write_documents(result, file, "");
+  }
+  if (auto warning = input.warning(); !warning.empty()) {
+    std::cerr << "mlx-audio: " << file << ": " << warning << '\n';
+  }
   if (failure) {
     std::rethrow_exception(failure);
   }

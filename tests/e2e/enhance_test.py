@@ -17,12 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from program import PROGRAM, ROOT, devices
+
 sys.path.insert(0, str(ROOT / "bench"))
 import mossformer2  # noqa: E402
-
-BUILD = Path(os.environ.get("MLX_AUDIO_BUILD", ROOT / "build/release"))
-PROGRAM = BUILD / "bin" / "mlx-audio"
 
 
 def run(*arguments, stdin=None, code=0):
@@ -404,13 +402,6 @@ def test_a_mask_of_one_gives_the_input_back(unit_model, tmp_path):
     assert np.linalg.norm(spectra[0] - spectra[1]) < 0.01 * np.linalg.norm(spectra[1])
 
 
-def devices(**files):
-    """The environment of a machine whose sound devices are these files."""
-    found = {"LD_LIBRARY_PATH": str(BUILD / "tests" / "fake_portaudio")}
-    names = {f"FAKE_PORTAUDIO_{name.upper()}": str(path) for name, path in files.items()}
-    return {**os.environ, **found, **names}
-
-
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_microphone_to_loudspeaker_and_file_until_ctrl_c(unit_model, tmp_path, stop):
     spoken, played, out = (tmp_path / n for n in ("spoken", "played", "out.wav"))
@@ -438,6 +429,24 @@ def test_microphone_to_loudspeaker_and_file_until_ctrl_c(unit_model, tmp_path, s
     lead = len(heard) - len(y)
     assert lead == 9600 and not heard[:lead].any()
     assert (heard[lead:] == y).all()
+
+
+def test_lost_sound_is_said(unit_model, tmp_path):
+    speech(1).astype("<f4").tofile(tmp_path / "spoken")
+    process = subprocess.Popen(
+        [PROGRAM, "enhance", "--microphone", "--play", "-m", unit_model],
+        env=devices(input=tmp_path / "spoken", output=tmp_path / "played", loses=1),
+        stderr=subprocess.PIPE,
+    )
+    while not (tmp_path / "played").exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert errors.decode().splitlines() == [
+        "mlx-audio: microphone: some sound was lost: the model is too slow"
+    ]
 
 
 def test_play_alone_writes_no_file(unit_model, tmp_path):
@@ -501,6 +510,20 @@ def test_transcription_of_enhanced_sound(unit_model, model, tmp_path):
     assert transcribe(speech_file, "--enhance", unit_model) == plain
     live = transcribe(speech_file, "--enhance", unit_model, "--stream")
     assert live.split()[:3] == transcribe(speech_file, "--stream").split()[:3]
+    with wave.open(str(speech_file)) as w:
+        x = np.frombuffer(w.readframes(w.getnframes()), "<i2") / 32768
+    np.repeat(x, 3).astype("<f4").tofile(tmp_path / "spoken")  # at 48 kHz
+    command = [PROGRAM, "stt", "--microphone", "--enhance", unit_model, "--model"]
+    process = subprocess.Popen(
+        [*command, "whisper-tiny.en"],
+        env=devices(input=tmp_path / "spoken"),
+        stdout=subprocess.PIPE,
+    )
+    heard = process.stdout.read(len(live) // 4)
+    process.send_signal(signal.SIGINT)
+    heard += process.stdout.read()
+    assert process.wait(timeout=60) == 0
+    assert heard.decode().split()[:3] == live.split()[:3]
     # Random weights: what the pre-stage gives is what is heard.
     run(speech_file, "-m", model, "-o", tmp_path / "out.wav", "--sample-rate", 16000,
         "--sample-format", "f32")

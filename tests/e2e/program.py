@@ -15,6 +15,13 @@ def run(*arguments, stdin="", timeout=300, env=None, program=PROGRAM):
                           capture_output=True, env={**os.environ, **(env or {})}, check=False)
 
 
+def devices(**files):
+    """The environment of a machine whose sound devices are these files."""
+    found = {"LD_LIBRARY_PATH": str(BUILD / "tests" / "fake_portaudio")}
+    names = {f"FAKE_PORTAUDIO_{name.upper()}": str(path) for name, path in files.items()}
+    return {**os.environ, **found, **names}
+
+
 def fails(code, words, *arguments, **options):
     """Expects an exit code and one clear line that holds `words`."""
     done = run(*arguments, **options)

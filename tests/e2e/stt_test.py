@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import struct
 import subprocess
 import time
@@ -13,7 +14,7 @@ import av
 import numpy as np
 import pytest
 
-from program import PROGRAM, ROOT, fails, run
+from program import PROGRAM, ROOT, devices, fails, run
 
 CLIPS = ROOT / "tests" / "data" / "whisper"
 CLIP = CLIPS / "en1.flac"
@@ -191,6 +192,93 @@ def first_word_delay():
     starts = [w["start"] for w in words]
     assert starts == sorted(starts) and words[-1]["end"] < 7.5
     return arrivals[0] - words[0]["end"]
+
+
+def test_documents_of_a_stream(tmp_path):
+    """As a recording's, at the end; text comes meanwhile unless they take its place."""
+    arguments = ["-", "--stream", "--raw", "16000"]
+    pcm = samples().astype("<i2").tobytes()
+    said = hear(*arguments, "-f", "all", "-o", tmp_path, stdin=pcm)
+    assert words_of(said) == SAID
+    assert words_of((tmp_path / "stdin.txt").read_text()) == SAID
+    assert (tmp_path / "stdin.vtt").read_text().startswith("WEBVTT\n\n00:00.")
+    result = json.loads((tmp_path / "stdin.json").read_text())
+    assert words_of(result["text"]) == SAID and result["language"] == "en"
+    assert result["duration"] == pytest.approx(len(pcm) / 2 / RATE, abs=1e-3)
+    srt = hear(*arguments, "-f", "srt", stdin=pcm)
+    assert srt == (tmp_path / "stdin.srt").read_text() and srt.startswith("1\n00:00:00,")
+
+
+class Recording:
+    """`stt --microphone`, which hears CLIP and then silence."""
+
+    def __init__(self, folder, *arguments):
+        (samples() / 32768).astype("<f4").tofile(folder / "spoken")
+        self.process = subprocess.Popen(
+            list(map(str, [PROGRAM, "stt", "--microphone", *arguments, *FAST])),
+            env=devices(input=folder / "spoken"),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.text = ""
+
+    def hear(self, word):
+        while word not in words_of(self.text):
+            block = self.process.stdout.read1()
+            assert block, self.process.stderr.read()
+            self.text += block.decode()
+
+    def stop(self, signal):
+        self.process.send_signal(signal)
+        text, errors = self.process.communicate(timeout=60)
+        assert (self.process.returncode, errors) == (0, b"")
+        self.text += text.decode()
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_microphone_until_ctrl_c(tmp_path, stop):
+    recording = Recording(tmp_path, "-f", "txt,srt,json", "-o", f"{tmp_path}/out/")
+    recording.hear("power")
+    recording.stop(stop)
+    assert words_of(recording.text) == SAID
+    out = tmp_path / "out"
+    assert words_of((out / "microphone.txt").read_text()) == SAID
+    assert (out / "microphone.srt").read_text().startswith("1\n00:00:00,")
+    result = json.loads((out / "microphone.json").read_text())
+    assert words_of(result["text"]) == SAID and 6 < result["duration"] < 60
+
+
+def test_what_was_said_before_ctrl_c_is_heard(tmp_path):
+    recording = Recording(tmp_path)
+    recording.hear("john")
+    before = len(words_of(recording.text))
+    recording.stop(signal.SIGINT)
+    said = words_of(recording.text)
+    assert len(said) > before
+    assert said[:-1] == SAID[: len(said) - 1], "the last word may be half a word"
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_second_ctrl_c_ends_at_once(tmp_path, second):
+    recording = Recording(tmp_path, "-o", tmp_path / "out.txt")
+    recording.hear("john")
+    recording.process.send_signal(signal.SIGINT)
+    while recording.process.poll() is None:  # the first may not have come yet
+        time.sleep(0.01)
+        recording.process.send_signal(second)
+    assert recording.process.returncode == 128 + second
+    assert [p.name for p in tmp_path.iterdir()] == ["spoken"]
+
+
+def test_microphones_that_are_not_there(tmp_path):
+    microphone = ["stt", "--microphone", *FAST]
+    one = devices(input=tmp_path / "spoken")
+    fails(7, "no recording device", *microphone, env=devices())
+    fails(7, "no sound device 3", *microphone, "--device", 3, env=one)
+    (tmp_path / "libportaudio.so.2").touch()
+    missing = {"LD_LIBRARY_PATH": str(tmp_path)}
+    fails(7, "PortAudio, which is not installed", *microphone, env=missing)
+    fails(2, "--microphone", *microphone, CLIP, env=one)
+    fails(2, "--microphone", *microphone, "--raw", 16000, env=one)
+    fails(2, "--device", "stt", CLIP, "--device", 0, *FAST)
 
 
 def test_flags_of_the_reference(tmp_path):

@@ -1,7 +1,8 @@
 // A libportaudio whose one device is files: it records the floats of
 // FAKE_PORTAUDIO_INPUT, then silence, at their own pace, and appends what is
-// played to FAKE_PORTAUDIO_OUTPUT. Without either it has no device. For tests,
-// by LD_LIBRARY_PATH.
+// played to FAKE_PORTAUDIO_OUTPUT. Without either it has no device. With
+// FAKE_PORTAUDIO_LOSES it claims that nobody read in time. For tests, by
+// LD_LIBRARY_PATH.
 #include <portaudio.h>
 
 #include <algorithm>
@@ -116,7 +117,8 @@ PaError Pa_ReadStream(PaStream* stream, void* buffer, unsigned long frames) {
       s.begun +
       std::chrono::duration_cast<std::chrono::nanoseconds>(
           std::chrono::duration<double>(s.frames / s.sample_rate)));
-  return paNoError;
+  return std::getenv("FAKE_PORTAUDIO_LOSES") != nullptr ? paInputOverflowed
+                                                        : paNoError;
 }
 
 PaError
