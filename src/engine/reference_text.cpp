@@ -27,22 +27,25 @@ std::string letters_of(const std::string& text) {
   return text::to_utf8(kept);
 }
 
-std::string hear(const Audio& audio, const std::string& folder) {
-  auto model = load_transcription_model(folder);
-  TranscriptionOptions options;
-  options.timestamps = false;
-  auto stream = model->transcribe({.audio = &audio, .options = options});
-  auto text = collect(*stream, options).text;
+std::string trimmed(const std::string& text) {
   size_t begin = text.find_first_not_of(" \n");
   return begin == std::string::npos
       ? ""
       : text.substr(begin, text.find_last_not_of(" \n") + 1 - begin);
 }
 
+std::string hear(const Audio& audio, const std::string& folder) {
+  auto model = load_transcription_model(folder);
+  TranscriptionOptions options;
+  options.timestamps = false;
+  auto stream = model->transcribe({.audio = &audio, .options = options});
+  return trimmed(collect(*stream, options).text);
+}
+
 } // namespace
 
-std::string heard_text(const Audio& audio, const std::string& whisper) {
-  auto text = hear(audio, hub::resolve_model(whisper));
+std::string reference_words(const std::string& transcript) {
+  auto text = trimmed(transcript);
   if (letters_of(text).empty()) {
     throw Error(
         ErrorKind::invalid_argument,
@@ -51,6 +54,10 @@ std::string heard_text(const Audio& audio, const std::string& whisper) {
         "(--x-vector-only)");
   }
   return text;
+}
+
+std::string heard_text(const Audio& audio, const std::string& whisper) {
+  return reference_words(hear(audio, hub::resolve_model(whisper)));
 }
 
 bool same_speech(const std::string& a, const std::string& b) {

@@ -10,6 +10,10 @@ namespace mlx_audio::engine {
 /// A reference text that stands for what Whisper hears.
 inline constexpr const char* kAutoText = "auto";
 
+/// A transcript as a reference text, without white space around it.
+/// @throws Error invalid_argument if there are no words in it.
+std::string reference_words(const std::string& transcript);
+
 /// What Whisper hears in a recording.
 /// @param whisper name of the model
 /// @throws Error not_found if the model cannot be had, invalid_argument if it

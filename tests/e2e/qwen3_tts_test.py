@@ -2,17 +2,21 @@
 
 MLX_AUDIO_QWEN3_CASES names a folder of other cases of the parity program.
 """
+import base64
 import json
 import os
 import pathlib
 import shutil
+import subprocess
 import wave
 
 import numpy as np
+import openai
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from program import PROGRAM, fails, run
+from server_program import serving
 
 ROOT = pathlib.Path(__file__).resolve().parents[1] / "data" / "qwen3_tts"
 CASES = pathlib.Path(os.environ.get("MLX_AUDIO_QWEN3_CASES", ROOT))
@@ -404,3 +408,31 @@ def test_text_beyond_the_context(model, tmp_path):
     config["talker_config"]["max_position_embeddings"] = 16
     (model / "config.json").write_text(json.dumps(config))
     broken(10, "context 16", model, tmp_path)
+
+
+def test_the_server_writes_the_words_of_a_recording(tmp_path):
+    with serving("--model", f"clone={BASE}") as server:
+        client = server.client()
+        words = client.audio.transcriptions.create(model="whisper-base", file=SPEECH).text
+
+        def speak(voice="", **fields):
+            fields = {"temperature": 0, "max_tokens": 3, **fields}
+            return client.audio.speech.create(model="clone", input="Hello.", voice=voice, response_format="pcm",
+                                              extra_body=fields).content
+
+        recording = base64.b64encode(SPEECH.read_bytes()).decode()
+        given = speak(ref_audio=recording, ref_text=words)
+        assert given and speak(ref_audio=recording, ref_text="auto") == given
+        assert speak(ref_audio=recording, ref_text="Something else.") != given
+        voice = json.loads(subprocess.run(
+            ["curl", "-sS", server.v1 + "/audio/voices", "-F", "name=mine", "-F", f"audio_sample=@{SPEECH}", "-F", "ref_text=auto"],
+            capture_output=True, check=True).stdout)
+        assert speak(voice["id"]) == given
+        write_wav(tmp_path / "silence.wav", np.zeros(32000))
+        silence = base64.b64encode((tmp_path / "silence.wav").read_bytes()).decode()
+        with pytest.raises(openai.BadRequestError, match="no words|silent"):
+            speak(ref_audio=silence, ref_text="auto")
+    with serving("--model", f"clone={BASE}", "--transcription-model", "whisper-of-nobody") as server:
+        client = server.client()
+        with pytest.raises(openai.NotFoundError, match="whisper-of-nobody"):
+            speak(ref_audio=recording, ref_text="auto")

@@ -5,6 +5,7 @@
 #include "server/collector.h"
 #include "server/engine_work.h"
 #include "server/names.h"
+#include "server/reference_text.h"
 #include "server/routes/routes.h"
 #include "server/routes/speech_request.h"
 #include "server/sse.h"
@@ -137,17 +138,24 @@ void speech(const ExchangePtr& x, const Services& services) {
     };
     return speech_job(*loaded->speech, *request, hand_on);
   };
-  engine_work(
-      x,
-      [&](auto finished) {
-        return services.engine.submit(
-            {.model = model,
-             .task = ModelTask::speech,
-             .priority = priority,
-             .start = start,
-             .finished = std::move(finished)});
-      },
-      [answer](const Ticket& ticket) { answer->finished(ticket); });
+  auto speak = [x, model, priority, start, answer, &engine = services.engine] {
+    engine_work(
+        x,
+        [&](auto finished) {
+          return engine.submit(
+              {.model = model,
+               .task = ModelTask::speech,
+               .priority = priority,
+               .start = start,
+               .finished = std::move(finished)});
+        },
+        [answer](const Ticket& ticket) { answer->finished(ticket); });
+  };
+  if (request->reference) {
+    hear_reference(x, services, {request, &*request->reference}, speak);
+  } else {
+    speak();
+  }
 }
 
 } // namespace

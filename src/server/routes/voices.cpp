@@ -5,6 +5,7 @@
 #include "server/json.h"
 #include "server/multipart.h"
 #include "server/names.h"
+#include "server/reference_text.h"
 #include "server/voice_shelf.h"
 
 namespace mlx_audio::server {
@@ -88,7 +89,14 @@ void upload_voice(const ExchangePtr& x, const Services& services) {
   }
   voice.reference.text = form.text("ref_text").value_or("");
   voice.reference.x_vector_only = voice.reference.text.empty();
-  x->respond({.body = dump(describe(services.voices.add(voice))) + "\n"});
+  auto kept = std::make_shared<UploadedVoice>(std::move(voice));
+  hear_reference(
+      x,
+      services,
+      {kept, &kept->reference},
+      [x, kept, &voices = services.voices] {
+        x->respond({.body = dump(describe(voices.add(*kept))) + "\n"});
+      });
 }
 
 void delete_voice(const ExchangePtr& x, const Services& services) {

@@ -18,7 +18,8 @@ export interface SpeechRequest {
   language?: string;
   instructions?: string;
   ref_audio?: string; // data URL
-  ref_text?: string;
+  ref_text?: string; // "auto": the server transcribes it
+  x_vector_only?: boolean; // the timbre alone
   seed?: number;
 }
 

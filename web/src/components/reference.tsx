@@ -64,7 +64,7 @@ export function ReferenceRecording() {
       )}
       <p class="hint">3 to 15 seconds of one clear voice. Use only voices you may use.</p>
       {reference.value && (
-        <Field label="What is said in it" hint="makes the voice closer">
+        <Field label="What is said in it" hint="empty: what is heard">
           {(id) => (
             <textarea
               id={id}

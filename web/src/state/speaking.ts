@@ -18,6 +18,7 @@ import { sampleSentence } from "../text/language";
 import { splitText } from "../text/parts";
 import { remember, type SpeechEntry } from "./history";
 import { remembered } from "./settings";
+import { transcriptionModel } from "./transcribing";
 
 export const draft = remembered(
   "draft",
@@ -137,7 +138,9 @@ async function makeRequest(text: string): Promise<SpeechRequest> {
   }
   if (has("reference") && reference.value) {
     request.ref_audio = await dataUrl(reference.value.audio);
-    if (reference.value.text.trim()) request.ref_text = reference.value.text.trim();
+    const said = reference.value.text.trim();
+    if (said || transcriptionModel.value) request.ref_text = said || "auto";
+    else request.x_vector_only = true;
   }
   return request;
 }

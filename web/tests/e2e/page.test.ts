@@ -444,6 +444,11 @@ describe("models that are not installed here", () => {
       expect(wav.toString("latin1", 0, 4)).toBe("RIFF");
       expect(wav.length).toBeGreaterThan(24000);
       await expectAccessible(page, "Speak with a reference");
+      // No model that could write the words: the timbre alone.
+      await page.getByLabel("What is said in it").fill("");
+      await page.getByRole("button", { name: "Speak", exact: true }).click();
+      await expect.poll(() => asked.x_vector_only).toBe(true);
+      expect(asked).not.toHaveProperty("ref_text");
     }));
 
   it("tell speakers apart, who get colours and names", () =>
