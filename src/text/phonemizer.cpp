@@ -112,18 +112,22 @@ std::string find_data_dir(const std::string& wanted) {
       }
     }
   }
-  std::string looked;
   for (const fs::path& place : places) {
     std::error_code failed;
     if (fs::is_directory(place / "g2p", failed)) {
       return place.lexically_normal().string();
     }
-    looked += (looked.empty() ? "" : ", ") + place.lexically_normal().string();
   }
+  const char* advice =
+      "run scripts/fetch-lexicons and build, or set "
+      "MLX_AUDIO_DATA";
+  if (!wanted.empty()) {
+    throw Error(
+        ErrorKind::not_found, "no pronunciation data in " + wanted, advice);
+  }
+  // Where it was looked for is no business of a server's clients.
   throw Error(
-      ErrorKind::not_found,
-      "no pronunciation data in " + looked,
-      "run scripts/fetch-lexicons and build, or set MLX_AUDIO_DATA");
+      ErrorKind::unavailable, "no pronunciation data is installed", advice);
 }
 
 std::unique_ptr<Phonemizer> make_phonemizer(

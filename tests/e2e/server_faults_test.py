@@ -214,3 +214,12 @@ def test_live_sessions_yield_nothing_after_a_kill(tmp_path):
             s.process.send_signal(signal.SIGKILL)
             s.process.wait()
         assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_pronunciations_are_the_servers_fault_and_show_no_path():
+    with serving(env={"MLX_AUDIO_DATA": "/nowhere/at/all"}) as server:
+        status, body = speak(server)
+        assert status == 503, body
+        message = json.loads(body)["error"]["message"]
+        assert "pronunciation data" in message and "/nowhere" not in message
+        assert json.loads(get(server.url + "/health"))
