@@ -138,7 +138,7 @@ mx::array ada_norm_conv1d(
     const std::optional<mx::array>& residual /* = std::nullopt */) {
   check("ada_norm_conv1d", x, weight, options.groups);
   if (options.groups == 1 && x.size() > 0 && use_cpu_kernels()) {
-    return ada_norm_conv1d_cpu(x, norm, weight, options, residual);
+    return conv1d_cpu(x, weight, options, residual, {.norm = &norm});
   }
   return conv1d(ada_instance_norm(x, norm), weight, options, residual);
 }
@@ -151,7 +151,7 @@ mx::array snake_conv1d(
     const std::optional<mx::array>& residual /* = std::nullopt */) {
   check("snake_conv1d", x, weight, options.groups);
   if (options.groups == 1 && x.size() > 0 && use_cpu_kernels()) {
-    return snake_conv1d_cpu(x, function, weight, options, residual);
+    return conv1d_cpu(x, weight, options, residual, {.snake = &function});
   }
   return conv1d(snake(x, function), weight, options, residual);
 }
@@ -163,7 +163,7 @@ mx::array snake_conv_transpose1d(
     const ConvTranspose1dOptions& options /* = {} */) {
   check("snake_conv_transpose1d", x, weight, options.groups);
   if (options.groups == 1 && x.size() > 0 && use_cpu_kernels()) {
-    return snake_conv_transpose1d_cpu(x, function, weight, options);
+    return conv_transpose1d_cpu(x, weight, options, {.snake = &function});
   }
   return conv_transpose1d(snake(x, function), weight, options);
 }

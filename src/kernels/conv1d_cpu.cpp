@@ -96,13 +96,8 @@ void depthwise_conv(
   }
 }
 
-// What happens to x while it is read; at most one of the two.
-struct OnTheWayIn {
-  const AdaNorm* norm = nullptr;
-  const SnakeBeta* snake = nullptr;
-};
-
-// Its arguments as they lie behind x and the residual.
+// The arguments of what happens on the way in, as they lie behind x and the
+// residual.
 struct MapArguments {
   int first; // gamma, beta, perhaps alpha; or alpha, amplitude
   bool norm;
@@ -140,7 +135,7 @@ mx::array run_conv1d(
     const Shape& s,
     const Conv1dOptions& o,
     const std::optional<mx::array>& residual,
-    const OnTheWayIn& way = {}) {
+    const OnTheWayIn& way) {
   bool depthwise = !pack->depthwise.empty();
   std::vector<mx::array> inputs = {as_f32(x)};
   if (residual) {
@@ -279,33 +274,6 @@ std::shared_ptr<const PackedConv1d> packed_conv_transpose1d(
   return *weight.packed;
 }
 
-mx::array run_conv_transpose1d(
-    const mx::array& x,
-    const Conv1dWeight& weight,
-    const ConvTranspose1dOptions& o,
-    const OnTheWayIn& way = {}) {
-  auto pack = packed_conv_transpose1d(weight, o);
-  int kernel = weight.weight.shape(1);
-  int time_out =
-      (x.shape(1) - 1) * o.stride - 2 * o.padding + kernel + o.output_padding;
-  if (o.groups > 1) {
-    return mx::astype(
-        depthwise_transpose(x, pack, kernel, o, time_out), x.dtype());
-  }
-  int out = weight.weight.shape(0);
-  int batch = x.shape(0);
-  int taps = (kernel + o.stride - 1) / o.stride;
-  // Rows of `stride` outputs that are cut as a whole are not computed.
-  int dropped = std::min(o.padding / o.stride, taps - 1);
-  int cut = o.padding - dropped * o.stride;
-  int rows = (cut + time_out + o.stride - 1) / o.stride;
-  Shape s{x.shape(1), x.shape(2), taps, o.stride * out, rows};
-  Conv1dOptions plain{.pad_left = taps - 1 - dropped};
-  auto y = run_conv1d(x, pack, s, plain, std::nullopt, way);
-  y = mx::reshape(y, {batch, rows * o.stride, out});
-  return mx::slice(y, {0, cut, 0}, {batch, cut + time_out, out});
-}
-
 // Only the shape; a use of the values would show as NaN.
 Conv1dWeight shape_only(
     const StoredConv1dWeight& stored,
@@ -339,54 +307,42 @@ mx::array conv1d_cpu(
     const mx::array& x,
     const Conv1dWeight& weight,
     const Conv1dOptions& o,
-    const std::optional<mx::array>& residual) {
-  return run_conv1d(
-      x, packed_conv1d(weight, o), shape_of(x, weight.weight, o), o, residual);
-}
-
-mx::array ada_norm_conv1d_cpu(
-    const mx::array& x,
-    const AdaNorm& norm,
-    const Conv1dWeight& weight,
-    const Conv1dOptions& o,
-    const std::optional<mx::array>& residual) {
+    const std::optional<mx::array>& residual,
+    const OnTheWayIn& way /* = {} */) {
   return run_conv1d(
       x,
       packed_conv1d(weight, o),
       shape_of(x, weight.weight, o),
       o,
       residual,
-      {.norm = &norm});
-}
-
-mx::array snake_conv1d_cpu(
-    const mx::array& x,
-    const SnakeBeta& function,
-    const Conv1dWeight& weight,
-    const Conv1dOptions& o,
-    const std::optional<mx::array>& residual) {
-  return run_conv1d(
-      x,
-      packed_conv1d(weight, o),
-      shape_of(x, weight.weight, o),
-      o,
-      residual,
-      {.snake = &function});
+      way);
 }
 
 mx::array conv_transpose1d_cpu(
     const mx::array& x,
     const Conv1dWeight& weight,
-    const ConvTranspose1dOptions& o) {
-  return run_conv_transpose1d(x, weight, o);
-}
-
-mx::array snake_conv_transpose1d_cpu(
-    const mx::array& x,
-    const SnakeBeta& function,
-    const Conv1dWeight& weight,
-    const ConvTranspose1dOptions& o) {
-  return run_conv_transpose1d(x, weight, o, {.snake = &function});
+    const ConvTranspose1dOptions& o,
+    const OnTheWayIn& way /* = {} */) {
+  auto pack = packed_conv_transpose1d(weight, o);
+  int kernel = weight.weight.shape(1);
+  int time_out =
+      (x.shape(1) - 1) * o.stride - 2 * o.padding + kernel + o.output_padding;
+  if (o.groups > 1) {
+    return mx::astype(
+        depthwise_transpose(x, pack, kernel, o, time_out), x.dtype());
+  }
+  int out = weight.weight.shape(0);
+  int batch = x.shape(0);
+  int taps = (kernel + o.stride - 1) / o.stride;
+  // Rows of `stride` outputs that are cut as a whole are not computed.
+  int dropped = std::min(o.padding / o.stride, taps - 1);
+  int cut = o.padding - dropped * o.stride;
+  int rows = (cut + time_out + o.stride - 1) / o.stride;
+  Shape s{x.shape(1), x.shape(2), taps, o.stride * out, rows};
+  Conv1dOptions plain{.pad_left = taps - 1 - dropped};
+  auto y = run_conv1d(x, pack, s, plain, std::nullopt, way);
+  y = mx::reshape(y, {batch, rows * o.stride, out});
+  return mx::slice(y, {0, cut, 0}, {batch, cut + time_out, out});
 }
 
 } // namespace mlx_audio::kernels

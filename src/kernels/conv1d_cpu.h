@@ -18,38 +18,25 @@ Conv1dWeight load_conv_transpose1d_cpu(
     const std::vector<int>& axes,
     const ConvTranspose1dOptions& options);
 
+/// What happens to x while it is read; at most one of the two, and only where
+/// groups are 1.
+struct OnTheWayIn {
+  const AdaNorm* norm = nullptr;
+  const SnakeBeta* snake = nullptr;
+};
+
 /// Chooses among Fourier, matrix-product and depthwise convolution by shape.
 mx::array conv1d_cpu(
     const mx::array& x,
     const Conv1dWeight& weight,
     const Conv1dOptions& options,
-    const std::optional<mx::array>& residual);
-
-/// groups must be 1 in these two.
-mx::array ada_norm_conv1d_cpu(
-    const mx::array& x,
-    const AdaNorm& norm,
-    const Conv1dWeight& weight,
-    const Conv1dOptions& options,
-    const std::optional<mx::array>& residual);
-
-mx::array snake_conv1d_cpu(
-    const mx::array& x,
-    const SnakeBeta& function,
-    const Conv1dWeight& weight,
-    const Conv1dOptions& options,
-    const std::optional<mx::array>& residual);
+    const std::optional<mx::array>& residual,
+    const OnTheWayIn& way = {});
 
 mx::array conv_transpose1d_cpu(
     const mx::array& x,
     const Conv1dWeight& weight,
-    const ConvTranspose1dOptions& options);
-
-/// groups must be 1.
-mx::array snake_conv_transpose1d_cpu(
-    const mx::array& x,
-    const SnakeBeta& function,
-    const Conv1dWeight& weight,
-    const ConvTranspose1dOptions& options);
+    const ConvTranspose1dOptions& options,
+    const OnTheWayIn& way = {});
 
 } // namespace mlx_audio::kernels
