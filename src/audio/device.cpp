@@ -113,7 +113,9 @@ enum class Direction { play, record };
 class Stream {
  public:
   Stream(Direction direction, int sample_rate, int channels, int device)
-      : pa_(load_portaudio()), channels_(static_cast<size_t>(channels)) {
+      : pa_(load_portaudio()),
+        sample_rate_(sample_rate),
+        channels_(static_cast<size_t>(channels)) {
     bool play = direction == Direction::play;
     int chosen = device >= 0 ? device
         : play               ? pa_.default_output()
@@ -136,15 +138,22 @@ class Stream {
     parameters.suggestedLatency =
         play ? about->defaultHighOutputLatency : about->defaultHighInputLatency;
     QuietStderr quiet;
-    PaError error = pa_.open(
-        &stream_,
-        play ? nullptr : &parameters,
-        play ? &parameters : nullptr,
-        sample_rate,
-        paFramesPerBufferUnspecified,
-        paNoFlag,
-        nullptr,
-        nullptr);
+    auto open = [&] {
+      return pa_.open(
+          &stream_,
+          play ? nullptr : &parameters,
+          play ? &parameters : nullptr,
+          sample_rate_,
+          paFramesPerBufferUnspecified,
+          paNoFlag,
+          nullptr,
+          nullptr);
+    };
+    PaError error = open();
+    if (!play && error == paInvalidSampleRate) {
+      sample_rate_ = static_cast<int>(about->defaultSampleRate);
+      error = open();
+    }
     if (error == paInvalidSampleRate || error == paInvalidChannelCount) {
       throw Error(
           ErrorKind::invalid_argument,
@@ -160,6 +169,10 @@ class Stream {
     if (stream_ != nullptr) {
       pa_.close(stream_);
     }
+  }
+
+  int sample_rate() const {
+    return sample_rate_;
   }
 
   void start() {
@@ -215,6 +228,7 @@ class Stream {
   }
 
   const PortAudio& pa_;
+  int sample_rate_;
   size_t channels_;
   PaStream* stream_ = nullptr;
   bool running_ = false;
@@ -265,6 +279,10 @@ AudioRecorder::AudioRecorder(int sample_rate, int channels, int device)
 AudioRecorder::~AudioRecorder() = default;
 AudioRecorder::AudioRecorder(AudioRecorder&&) noexcept = default;
 AudioRecorder& AudioRecorder::operator=(AudioRecorder&&) noexcept = default;
+
+int AudioRecorder::sample_rate() const {
+  return state_->stream.sample_rate();
+}
 
 bool AudioRecorder::read(std::span<float> samples) {
   return state_->stream.read(samples);

@@ -46,12 +46,14 @@ class AudioPlayer {
 /// Records blocks.
 class AudioRecorder {
  public:
-  /// As AudioPlayer.
+  /// As AudioPlayer, but a device that refuses the rate records at its own.
   AudioRecorder(int sample_rate, int channels, int device = -1);
   ~AudioRecorder();
   AudioRecorder(AudioRecorder&&) noexcept;
   AudioRecorder& operator=(AudioRecorder&&) noexcept;
 
+  /// Of what read() gives.
+  int sample_rate() const;
   /// Fills `samples`, whole frames, waiting for them. False if samples were
   /// lost before these because the caller came too late.
   bool read(std::span<float> samples);

@@ -115,8 +115,9 @@ constexpr double kBlock = 0.05; // seconds
 struct Microphone::State {
   State(int sample_rate, int channels, int device)
       : recorder(sample_rate, channels, device),
+        resampler(recorder.sample_rate(), sample_rate, channels),
         pipe(samples_in(kMostRecorded, sample_rate, channels)),
-        block(samples_in(kBlock, sample_rate, channels)),
+        block(samples_in(kBlock, recorder.sample_rate(), channels)),
         thread([this] { record(); }) {}
   ~State() {
     pipe.end();
@@ -125,11 +126,18 @@ struct Microphone::State {
 
   void record() {
     try {
-      do {
+      for (bool last = false; !last;) {
         if (!recorder.read(block)) {
           lost = true;
         }
-      } while (pipe.push(block) && !stop_asked);
+        last = stop_asked;
+        at_rate.clear();
+        resampler.process(block, at_rate);
+        if (last) {
+          resampler.flush(at_rate);
+        }
+        last = !pipe.push(at_rate) || last;
+      }
       pipe.end();
     } catch (...) {
       pipe.end(std::current_exception());
@@ -138,8 +146,10 @@ struct Microphone::State {
 
   StopWish wish;
   audio::AudioRecorder recorder;
+  Resampler resampler;
   Pipe pipe;
   std::vector<float> block;
+  std::vector<float> at_rate;
   std::vector<float> taken;
   std::atomic<bool> lost = false;
   std::thread thread;

@@ -210,13 +210,13 @@ def test_documents_of_a_stream(tmp_path):
 
 
 class Recording:
-    """`stt --microphone`, which hears CLIP and then silence."""
+    """`stt --microphone`, which hears CLIP and then silence, of a device with one rate."""
 
-    def __init__(self, folder, *arguments):
-        (samples() / 32768).astype("<f4").tofile(folder / "spoken")
+    def __init__(self, folder, *arguments, rate=RATE):
+        np.repeat(samples() / 32768, rate // RATE).astype("<f4").tofile(folder / "spoken")
         self.process = subprocess.Popen(
             list(map(str, [PROGRAM, "stt", "--microphone", *arguments, *FAST])),
-            env=devices(input=folder / "spoken"),
+            env=devices(input=folder / "spoken", rate=rate),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.text = ""
 
@@ -233,9 +233,10 @@ class Recording:
         self.text += text.decode()
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_microphone_until_ctrl_c(tmp_path, stop):
-    recording = Recording(tmp_path, "-f", "txt,srt,json", "-o", f"{tmp_path}/out/")
+@pytest.mark.parametrize("stop,rate", [(signal.SIGINT, RATE), (signal.SIGTERM, 48000)])
+def test_microphone_until_ctrl_c(tmp_path, stop, rate):
+    recording = Recording(
+        tmp_path, "-f", "txt,srt,json", "-o", f"{tmp_path}/out/", rate=rate)
     recording.hear("power")
     recording.stop(stop)
     assert words_of(recording.text) == SAID

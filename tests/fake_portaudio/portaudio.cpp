@@ -1,8 +1,8 @@
 // A libportaudio whose one device is files: it records the floats of
 // FAKE_PORTAUDIO_INPUT, then silence, at their own pace, and appends what is
 // played to FAKE_PORTAUDIO_OUTPUT. Without either it has no device. With
-// FAKE_PORTAUDIO_LOSES it claims that nobody read in time. For tests, by
-// LD_LIBRARY_PATH.
+// FAKE_PORTAUDIO_LOSES it claims that nobody read in time; it refuses rates but
+// FAKE_PORTAUDIO_RATE, if that is given. For tests, by LD_LIBRARY_PATH.
 #include <portaudio.h>
 
 #include <algorithm>
@@ -19,6 +19,11 @@ const char* input() {
 
 const char* output() {
   return std::getenv("FAKE_PORTAUDIO_OUTPUT");
+}
+
+double rate() {
+  const char* text = std::getenv("FAKE_PORTAUDIO_RATE");
+  return text != nullptr ? std::atof(text) : 0;
 }
 
 struct Stream {
@@ -55,6 +60,7 @@ const PaDeviceInfo* Pa_GetDeviceInfo(PaDeviceIndex /* device */) {
   info.name = "files";
   info.maxInputChannels = input() != nullptr ? 1 : 0;
   info.maxOutputChannels = output() != nullptr ? 1 : 0;
+  info.defaultSampleRate = rate();
   return &info;
 }
 
@@ -75,6 +81,9 @@ PaError Pa_OpenStream(
     PaStreamFlags /* flags */,
     PaStreamCallback* /* callback */,
     void* /* data */) {
+  if (rate() > 0 && sample_rate != rate()) {
+    return paInvalidSampleRate;
+  }
   auto* made = new Stream;
   made->sample_rate = sample_rate;
   made->channels = (in != nullptr ? in : out)->channelCount;
