@@ -18,7 +18,7 @@ class Scratch {
   /// At least `count` floats; what they held is lost when the buffer grows.
   float* floats(int64_t count) {
     auto size = static_cast<size_t>(count);
-    if (size > size_) {
+    if (data_ == nullptr || size > size_) {
       data_.reset();
       data_ = allocate_aligned<float>(size);
       size_ = size;
