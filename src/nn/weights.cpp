@@ -148,7 +148,7 @@ void Weights::read_quantization(const std::string& folder) {
     if (!config.contains(key) || !config[key].is_object()) {
       continue;
     }
-    auto read = [](const Json& json, Quantization fallback) {
+    auto read = [](const Json& json, const Quantization& fallback) {
       return Quantization{
           json.value("group_size", fallback.group_size),
           json.value("bits", fallback.bits),
