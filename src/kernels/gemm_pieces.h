@@ -6,6 +6,7 @@
 
 #include "kernels/gemm.h"
 #include "kernels/parallel.h"
+#include "kernels/round_up.h"
 #include "kernels/scratch.h"
 
 namespace mlx_audio::kernels {
@@ -23,10 +24,10 @@ class GemmPieces {
     // Wide pieces read x less often, but there must be some for each thread.
     int64_t share = (args.w.rows + 2 * threads - 1) / (2 * threads);
     width_ = std::min<int64_t>(
-        std::max<int64_t>(128, tile_columns), whole(share, tile_columns));
+        std::max<int64_t>(128, tile_columns), round_up(share, tile_columns));
     across_ = (args.w.rows + width_ - 1) / width_;
     int64_t wanted = across_ < threads ? 2 * threads / across_ : 1;
-    height_ = whole(
+    height_ = round_up(
         std::max(
             (args.m + wanted - 1) / wanted, std::min(args.m, kGemmBlockRows)),
         tile_rows);
@@ -60,10 +61,6 @@ class GemmPieces {
   }
 
  private:
-  static int64_t whole(int64_t n, int64_t step) {
-    return (n + step - 1) / step * step;
-  }
-
   Piece piece(int64_t column, int64_t row) const {
     Piece p{
         column,

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/parallel.h"
+#include "kernels/round_up.h"
 #include "kernels/scratch.h"
 #include "kernels/simd.h"
 
@@ -25,10 +26,6 @@ namespace {
 
 constexpr int64_t kColumns = 64; // of a piece of FFConvM
 constexpr int64_t kRows = kPairedColumns; // of a piece of views
-
-int64_t up(int64_t n, int64_t step) {
-  return (n + step - 1) / step * step;
-}
 
 // Pairs of bf16 are kept in the forms that products read: "rows" [rows, depth]
 // and "panels" [columns / 32, depth, 32], with time or channels in pairs.
@@ -51,12 +48,12 @@ class Attention {
         width_(layer.options.value_dim),
         dim_(layer.gamma.shape(1)),
         group_(layer.options.group),
-        half_(up(time, kRows) / 2) {}
+        half_(round_up(time, kRows) / 2) {}
 
   void run() {
     reserve();
     const int64_t block = paired_block(layer_.to_hidden.linear.depth());
-    const int64_t blocks = up(time_, block) / block;
+    const int64_t blocks = round_up(time_, block) / block;
     parallel_for(time_, 64, [&](int64_t t) HWY_ATTR { norm_row(t); });
     const FeedForwardConv hidden{
         .x = input_,
@@ -66,7 +63,7 @@ class Attention {
         .factors = nullptr,
         .conv = layer_.to_hidden.conv.data<float>(),
         .kernel = layer_.to_hidden.conv.shape(0)};
-    const int64_t pieces = up(2 * width_ + dim_, kColumns) / kColumns;
+    const int64_t pieces = round_up(2 * width_ + dim_, kColumns) / kColumns;
     parallel_for(blocks * pieces, 1, [&](int64_t i) HWY_ATTR {
       const int64_t begin = i / pieces * block;
       hidden_piece(
@@ -78,7 +75,7 @@ class Attention {
     parallel_for(panels, 1, [&](int64_t p) HWY_ATTR { summarize(p); });
     parallel_for(
         half_ * 2 / 64 + 1, 1, [&](int64_t i) HWY_ATTR { scores(i * 64); });
-    const int64_t groups = up(time_, group_) / group_;
+    const int64_t groups = round_up(time_, group_) / group_;
     const int64_t gates = width_ / kPairedColumns;
     parallel_for(groups * gates, 1, [&](int64_t i) HWY_ATTR {
       attend(i / gates * group_, i % gates);
@@ -98,9 +95,9 @@ class Attention {
         .factors = factors_,
         .conv = layer_.to_out.conv.data<float>(),
         .kernel = layer_.to_out.conv.shape(0)};
-    const int64_t outs = up(channels_, kColumns) / kColumns;
+    const int64_t outs = round_up(channels_, kColumns) / kColumns;
     const int64_t step = paired_block(layer_.to_out.linear.depth());
-    const int64_t steps = up(time_, step) / step;
+    const int64_t steps = round_up(time_, step) / step;
     parallel_for(steps * outs, 1, [&](int64_t i) HWY_ATTR {
       const int64_t begin = i / outs * step;
       const int64_t c = i % outs * kColumns;
@@ -122,8 +119,8 @@ class Attention {
     const int64_t rows = 2 * half_;
     int64_t total = 0;
     auto take = [&](int64_t count) {
-      total += up(count, 16);
-      return total - up(count, 16);
+      total += round_up(count, 16);
+      return total - round_up(count, 16);
     };
     const int64_t input = take(time_ * channels_ / 2);
     const int64_t values = take(half_ * 2 * width_);
@@ -311,7 +308,8 @@ class Attention {
       return;
     }
     const int64_t group = begin / group_ * group_;
-    const int64_t count = up(std::min(group_, time_ - group), kPairedColumns);
+    const int64_t count =
+        round_up(std::min(group_, time_ - group), kPairedColumns);
     const int64_t depth = dim_ / 2;
     float* sums = scratch.floats(64 * group_);
     fill_rows(nullptr, sums, count, rows, count);

@@ -3,6 +3,7 @@
 
 #include "kernels/paired_layers_cpu.h"
 #include "kernels/parallel.h"
+#include "kernels/round_up.h"
 #include "kernels/scratch.h"
 #include "kernels/simd.h"
 
@@ -24,10 +25,6 @@ namespace {
 constexpr int64_t kBlock =
     48; // rows of all channels, few enough to share evenly
 
-int64_t up(int64_t n, int64_t step) {
-  return (n + step - 1) / step * step;
-}
-
 class Fsmn {
  public:
   Fsmn(const PairedFsmn& layer, const float* x, int64_t time, float* y)
@@ -40,14 +37,14 @@ class Fsmn {
 
   void run() {
     static thread_local Scratch scratch;
-    const int64_t plane = up(time_ * inner_, 32);
+    const int64_t plane = round_up(time_ * inner_, 32);
     float* base = scratch.floats(4 * plane + plane / 2);
     normed_ = base;
     projected_ = base + plane;
     u_ = base + 2 * plane;
     v_ = base + 3 * plane;
     again_ = reinterpret_cast<uint32_t*>(base + 4 * plane);
-    const int64_t blocks = up(time_, kBlock) / kBlock;
+    const int64_t blocks = round_up(time_, kBlock) / kBlock;
     parallel_for(blocks, 1, [&](int64_t i) HWY_ATTR { enter(i * kBlock); });
     const FeedForwardConv to_uv{
         .x = again_,
@@ -60,7 +57,7 @@ class Fsmn {
     constexpr int64_t columns = kPairedColumns;
     const int64_t pieces = 2 * inner_ / columns;
     const int64_t step = paired_block(layer_.to_uv.linear.depth());
-    const int64_t steps = up(time_, step) / step;
+    const int64_t steps = round_up(time_, step) / step;
     parallel_for(steps * pieces, 1, [&](int64_t i) HWY_ATTR {
       const int64_t begin = i / pieces * step;
       const int64_t c = i % pieces * columns;

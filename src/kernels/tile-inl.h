@@ -12,6 +12,8 @@
 
 #include <hwy/highway.h>
 
+#include "kernels/round_up.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace mlx_audio::kernels::HWY_NAMESPACE {
 
@@ -22,10 +24,6 @@ constexpr int64_t kLanes = hn::MaxLanes(hn::ScalableTag<float>());
 constexpr int kTileVectors = HWY_TARGET == HWY_NEON ? 4 : 2;
 constexpr int kTileRows = HWY_TARGET <= HWY_AVX3 ? 12 : 6;
 constexpr int64_t kTileColumns = kTileVectors * kLanes;
-
-HWY_INLINE int64_t round_up(int64_t n, int64_t step) {
-  return (n + step - 1) / step * step;
-}
 
 /// c [rows, columns] (+)= a [rows, depth] times the panel b [depth,
 /// kTileColumns].
