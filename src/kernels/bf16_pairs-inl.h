@@ -1,5 +1,5 @@
-// Products of bf16 pairs (AVX-512 BF16) in register tiles, for kernels written
-// with Highway. Included once per instruction set; only those with 16 lanes are
+// Products of bf16 pairs (AMX, AVX-512 BF16) in register tiles, for kernels
+// written with Highway. Included once per instruction set; only those with 16 lanes are
 // ever asked (has_bf16_pairs).
 #if defined(MLX_AUDIO_KERNELS_BF16_PAIRS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef MLX_AUDIO_KERNELS_BF16_PAIRS_INL_H_
@@ -9,8 +9,12 @@
 #endif
 
 #include <cstdint>
+#include <type_traits>
 
 #include <hwy/highway.h>
+
+#include "kernels/amx.h"
+#include "kernels/simd.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace mlx_audio::kernels::HWY_NAMESPACE::pairs {
@@ -89,6 +93,64 @@ HWY_INLINE void tile(
   }
 }
 
+/// Calls function(integral_constant<int, n>, r) for rows r, n at a time: `most`
+/// while there are so many, then three, then one.
+template <int most, class Function>
+HWY_INLINE void for_rows(int rows, Function&& function) {
+  int r = 0;
+  for (; r + most <= rows; r += most) {
+    function(std::integral_constant<int, most>(), r);
+  }
+  for (; r + 3 <= rows; r += 3) {
+    function(std::integral_constant<int, 3>(), r);
+  }
+  for (; r < rows; ++r) {
+    function(std::integral_constant<int, 1>(), r);
+  }
+}
+
+/// What tile() computes, for any number of rows.
+inline void add_product(
+    const uint32_t* a,
+    size_t a_stride,
+    size_t a_tap,
+    const uint32_t* panel,
+    size_t panel_tap,
+    int taps,
+    int depth,
+    float* c,
+    size_t c_stride,
+    int rows) {
+  if (runs_amx()) {
+    amx::add_bf16(
+        {.a = a,
+         .a_stride = static_cast<int64_t>(a_stride),
+         .a_tap = static_cast<int64_t>(a_tap),
+         .b = panel,
+         .b_stride = 32,
+         .b_tap = static_cast<int64_t>(panel_tap),
+         .taps = taps,
+         .depth = depth,
+         .rows = rows,
+         .columns = 32,
+         .c_stride = static_cast<int64_t>(c_stride)},
+        c);
+    return;
+  }
+  for_rows<12>(rows, [&](auto n, int r) HWY_ATTR {
+    tile<decltype(n)::value>(
+        a + r * a_stride,
+        a_stride,
+        a_tap,
+        panel,
+        panel_tap,
+        taps,
+        depth,
+        c + r * c_stride,
+        c_stride);
+  });
+}
+
 /// Complex numbers as pairs: a holds (re, im), w holds (re, -im), so that one
 /// dot product is the result's real part; the imaginary part takes w's halves
 /// swapped, (im, re). With `two_reals` a and w are pairs of real numbers with
@@ -143,22 +205,6 @@ HWY_INLINE void complex_tile(
       hn::StoreU(sums[r][v], d, re + r * c_stride + v * lanes);
       hn::StoreU(sums[r][2 + v], d, im + r * c_stride + v * lanes);
     }
-  }
-}
-
-/// Calls function(integral_constant<int, n>, r) for rows r, n at a time: `most`
-/// while there are so many, then three, then one.
-template <int most, class Function>
-HWY_INLINE void for_rows(int rows, Function&& function) {
-  int r = 0;
-  for (; r + most <= rows; r += most) {
-    function(std::integral_constant<int, most>(), r);
-  }
-  for (; r + 3 <= rows; r += 3) {
-    function(std::integral_constant<int, 3>(), r);
-  }
-  for (; r < rows; ++r) {
-    function(std::integral_constant<int, 1>(), r);
   }
 }
 

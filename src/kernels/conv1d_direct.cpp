@@ -143,18 +143,17 @@ void multiply(
   if (w.panels.type() == PanelType::bf16_pairs) {
     const auto* from = reinterpret_cast<const uint32_t*>(a);
     for (int p = 0; p < count; ++p) {
-      pairs::for_rows<12>(rows, [&](auto n, int r) HWY_ATTR {
-        pairs::tile<decltype(n)::value>(
-            from + r * a_stride,
-            a_stride,
-            a_tap,
-            w.panels.pairs() + (panel + p) * panel_size,
-            w.panels.matrix_stride(),
-            taps,
-            depth,
-            c + r * c_stride + static_cast<size_t>(p) * w.panels.width(),
-            c_stride);
-      });
+      pairs::add_product(
+          from,
+          a_stride,
+          a_tap,
+          w.panels.pairs() + (panel + p) * panel_size,
+          w.panels.matrix_stride(),
+          taps,
+          depth,
+          c + static_cast<size_t>(p) * w.panels.width(),
+          c_stride,
+          rows);
     }
     return;
   }
@@ -202,7 +201,7 @@ void convolve_direct(
     const ConvOutput& output) {
   const size_t out = w.out;
   const bool as_pairs = w.panels.type() == PanelType::bf16_pairs;
-  const int step = as_pairs ? 12 : 6;
+  const int step = as_pairs ? (runs_amx() ? 32 : 12) : 6;
   const Rows source(w, input, as_pairs);
   // Rows a block: small enough that their inputs stay in the second cache while
   // the weights stream by. Short sequences are shared among the threads by

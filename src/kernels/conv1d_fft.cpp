@@ -493,8 +493,9 @@ int tile_size(int in, int out) {
 } // namespace
 
 bool FftConv1dWeight::worthwhile(int in, int out, int kernel, PanelType type) {
-  // Three taps of bf16 pairs are multiplied about as fast as transformed.
-  if (type == PanelType::bf16_pairs && kernel < 5) {
+  // Tiles multiply faster than transforms save, and three taps of bf16 pairs
+  // are multiplied about as fast as transformed.
+  if (type == PanelType::bf16_pairs && (runs_amx() || kernel < 5)) {
     return false;
   }
   // Up to 256 x 256: beyond, the transformed weights outgrow the cache.

@@ -42,25 +42,17 @@ inline void add_product(
     int64_t depth,
     float* c,
     int64_t c_stride) {
-  int64_t r = 0;
-  auto tiles = [&](auto count) HWY_ATTR {
-    for (; r + count <= rows; r += count) {
-      pairs::tile<decltype(count)::value>(
-          a + r * a_stride,
-          a_stride,
-          0,
-          panel,
-          0,
-          1,
-          static_cast<int>(depth),
-          c + r * c_stride,
-          c_stride);
-    }
-  };
-  tiles(std::integral_constant<int, 12>());
-  tiles(std::integral_constant<int, 8>());
-  tiles(std::integral_constant<int, 4>());
-  tiles(std::integral_constant<int, 1>());
+  pairs::add_product(
+      a,
+      a_stride,
+      0,
+      panel,
+      0,
+      1,
+      static_cast<int>(depth),
+      c,
+      c_stride,
+      static_cast<int>(rows));
 }
 
 /// Each row of c [rows, count] becomes `from` [count], or zeros.

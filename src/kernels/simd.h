@@ -24,12 +24,16 @@
 
 namespace mlx_audio::kernels {
 
-/// The instruction sets that this CPU runs, best first ("AVX2", "SSE4", ...).
+/// The instruction sets that this CPU runs, best first ("AMX", "AVX2", ...).
 std::vector<std::string> simd_targets();
 
 /// True if kernels may use AVX-512's byte products and permutations (VNNI,
 /// VBMI; Highway's AVX3_DL).
 bool runs_vnni();
+
+/// True if kernels may use Intel's tile products (kernels/amx.h): the CPU has
+/// those of bf16 and bytes, and the system lets this process use them.
+bool runs_amx();
 
 /// Runs kernels with one instruction set while it lives, in all threads (for
 /// tests).

@@ -1,0 +1,187 @@
+#include "kernels/amx.h"
+
+#include <algorithm>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+
+#include <immintrin.h>
+
+#define AMX __attribute__((target("amx-tile,amx-bf16,amx-int8")))
+#define AMX_INLINE AMX __attribute__((always_inline)) static inline
+
+namespace mlx_audio::kernels::amx {
+
+namespace {
+
+constexpr int64_t kTile = 16; // rows, columns and words of depth
+
+// A block is 32 rows by 32 columns: sums in tiles 0 to 3, a's rows in 4 and 5,
+// b's columns in 6 and 7, so that each tile loaded serves two products.
+constexpr int64_t kBlock = 2 * kTile;
+
+// Steps of a depth of 16 words that one pass takes: their b (2 kB each) stays
+// in the first-level cache while rows pass by.
+constexpr int64_t kSteps = 12;
+
+struct alignas(64) TileConfig {
+  uint8_t palette = 1;
+  uint8_t start = 0;
+  uint8_t reserved[14] = {};
+  uint16_t row_bytes[16] = {};
+  uint8_t rows[16] = {};
+
+  /// Rows of the first and the second tile of a, words of depth.
+  TileConfig(int64_t first, int64_t second, int64_t depth) {
+    for (int tile = 0; tile < 8; ++tile) {
+      bool of_a = tile == 4 || tile == 5;
+      bool of_b = tile >= 6;
+      bool low = tile >= 2 && tile != 4;
+      row_bytes[tile] = static_cast<uint16_t>(4 * (of_a ? depth : kTile));
+      rows[tile] =
+          static_cast<uint8_t>(of_b ? depth : (low ? second : first));
+    }
+  }
+};
+
+enum class Words { bf16_pairs, bytes };
+
+// One block of rows, the second tile of which may be missing: steps [from, to)
+// of p's taps, each `depth` words from `first` on.
+template <Words words, bool two, class Sum>
+AMX_INLINE void add_block(
+    const Product& p,
+    int64_t row,
+    int64_t column,
+    int64_t first,
+    int64_t steps_a_tap,
+    int64_t from,
+    int64_t to,
+    Sum* c) {
+  const int64_t c_bytes = 4 * p.c_stride;
+  const int64_t a_bytes = 4 * p.a_stride;
+  const int64_t b_bytes = 4 * p.b_stride;
+  c += row * p.c_stride + column;
+  Sum* c_low = c + kTile * p.c_stride;
+  _tile_loadd(0, c, c_bytes);
+  _tile_loadd(1, c + kTile, c_bytes);
+  if constexpr (two) {
+    _tile_loadd(2, c_low, c_bytes);
+    _tile_loadd(3, c_low + kTile, c_bytes);
+  }
+  int64_t tap = from / steps_a_tap;
+  int64_t step = from % steps_a_tap;
+  for (int64_t i = from; i < to; ++i) {
+    const int64_t k = first + step * kTile;
+    const uint32_t* a = p.a + tap * p.a_tap + row * p.a_stride + k;
+    const uint32_t* b = p.b + tap * p.b_tap + k * p.b_stride + column;
+    _tile_loadd(6, b, b_bytes);
+    _tile_loadd(7, b + kTile, b_bytes);
+    _tile_loadd(4, a, a_bytes);
+    if constexpr (two) {
+      _tile_loadd(5, a + kTile * p.a_stride, a_bytes);
+    }
+    if constexpr (words == Words::bf16_pairs) {
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 4, 7);
+      if constexpr (two) {
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+      }
+    } else {
+      _tile_dpbsud(0, 4, 6);
+      _tile_dpbsud(1, 4, 7);
+      if constexpr (two) {
+        _tile_dpbsud(2, 5, 6);
+        _tile_dpbsud(3, 5, 7);
+      }
+    }
+    if (++step == steps_a_tap) {
+      step = 0;
+      ++tap;
+    }
+  }
+  _tile_stored(0, c, c_bytes);
+  _tile_stored(1, c + kTile, c_bytes);
+  if constexpr (two) {
+    _tile_stored(2, c_low, c_bytes);
+    _tile_stored(3, c_low + kTile, c_bytes);
+  }
+}
+
+// Rows [begin, end) in blocks of one shape, over a depth from `first` on that
+// is whole steps, or one of fewer than 16 words.
+template <Words words, bool two, class Sum>
+AMX void add_rows(
+    const Product& p,
+    int64_t begin,
+    int64_t end,
+    int64_t first,
+    int64_t depth,
+    Sum* c) {
+  const int64_t rows = end - begin;
+  const TileConfig config(
+      std::min(rows, kTile),
+      two ? std::min(rows, kBlock) - kTile : kTile,
+      std::min(depth, kTile));
+  // The tile functions do not tell the compiler what memory they read.
+  asm volatile("" ::: "memory");
+  _tile_loadconfig(&config);
+  const int64_t steps_a_tap = std::max<int64_t>(1, depth / kTile);
+  const int64_t steps = p.taps * steps_a_tap;
+  // A single block of rows has b pass by once anyway.
+  const int64_t pass = rows <= kBlock ? steps : kSteps;
+  for (int64_t column = 0; column < p.columns; column += kBlock) {
+    for (int64_t from = 0; from < steps; from += pass) {
+      const int64_t to = std::min(steps, from + pass);
+      for (int64_t row = begin; row < end; row += kBlock) {
+        add_block<words, two>(
+            p, row, column, first, steps_a_tap, from, to, c);
+      }
+    }
+  }
+}
+
+template <Words words, class Sum>
+AMX void add(const Product& p, Sum* c) {
+  const int64_t whole_rows = p.rows / kBlock * kBlock;
+  const int64_t whole_depth = p.depth / kTile * kTile;
+  auto with_depth = [&](int64_t first, int64_t depth) AMX {
+    if (depth == 0) {
+      return;
+    }
+    if (whole_rows > 0) {
+      add_rows<words, true>(p, 0, whole_rows, first, depth, c);
+    }
+    if (p.rows - whole_rows > kTile) {
+      add_rows<words, true>(p, whole_rows, p.rows, first, depth, c);
+    } else if (p.rows > whole_rows) {
+      add_rows<words, false>(p, whole_rows, p.rows, first, depth, c);
+    }
+  };
+  with_depth(0, whole_depth);
+  with_depth(whole_depth, p.depth - whole_depth);
+  _tile_release();
+}
+
+} // namespace
+
+void add_bf16(const Product& p, float* c) {
+  add<Words::bf16_pairs>(p, c);
+}
+
+void add_bytes(const Product& p, int32_t* c) {
+  add<Words::bytes>(p, c);
+}
+
+} // namespace mlx_audio::kernels::amx
+
+#else // other CPUs: never called
+
+namespace mlx_audio::kernels::amx {
+
+void add_bf16(const Product& /* p */, float* /* c */) {}
+void add_bytes(const Product& /* p */, int32_t* /* c */) {}
+
+} // namespace mlx_audio::kernels::amx
+
+#endif
