@@ -23,7 +23,6 @@ namespace {
 
 using namespace vnni;
 
-constexpr int64_t kPanel = 32; // rows of W: two vectors of sums
 constexpr int64_t kTile = 6; // rows of x
 constexpr int64_t kDepth = 512; // columns of W at once: a panel fits in L1
 constexpr int64_t kGroups = kDepth / 32; // most groups in a block
@@ -41,84 +40,11 @@ struct Panel {
   uint8_t values[kDepth / 4][kPanel][4];
   float scales[kGroups][kPanel];
   float biases[kGroups][kPanel];
+
+  VNNI void put(int64_t c, int64_t half, __m512i v) {
+    _mm512_store_si512(&values[c][half], v);
+  }
 };
-
-// 16 vectors of 16 words, transposed.
-VNNI_INLINE void transpose(__m512i* v) {
-  __m512i t[16];
-  for (int i = 0; i < 16; i += 4) {
-    const __m512i a = _mm512_unpacklo_epi32(v[i], v[i + 1]);
-    const __m512i b = _mm512_unpackhi_epi32(v[i], v[i + 1]);
-    const __m512i c = _mm512_unpacklo_epi32(v[i + 2], v[i + 3]);
-    const __m512i d = _mm512_unpackhi_epi32(v[i + 2], v[i + 3]);
-    t[i] = _mm512_unpacklo_epi64(a, c);
-    t[i + 1] = _mm512_unpackhi_epi64(a, c);
-    t[i + 2] = _mm512_unpacklo_epi64(b, d);
-    t[i + 3] = _mm512_unpackhi_epi64(b, d);
-  }
-  for (int i = 0; i < 4; ++i) {
-    const __m512i a = _mm512_shuffle_i32x4(t[i], t[i + 4], 0x88);
-    const __m512i b = _mm512_shuffle_i32x4(t[i], t[i + 4], 0xdd);
-    const __m512i c = _mm512_shuffle_i32x4(t[i + 8], t[i + 12], 0x88);
-    const __m512i d = _mm512_shuffle_i32x4(t[i + 8], t[i + 12], 0xdd);
-    v[i] = _mm512_shuffle_i32x4(a, c, 0x88);
-    v[i + 4] = _mm512_shuffle_i32x4(b, d, 0x88);
-    v[i + 8] = _mm512_shuffle_i32x4(a, c, 0xdd);
-    v[i + 12] = _mm512_shuffle_i32x4(b, d, 0xdd);
-  }
-}
-
-// Rows [row, row + kPanel), columns [k, k + count) of W; zeros beyond its rows
-// and, to the end of a group of four, beyond its columns.
-template <int kBits>
-VNNI void unpack_panel(
-    const WeightMatrix& w,
-    int64_t row,
-    int64_t k,
-    int64_t count,
-    Panel& panel) {
-  const int64_t row_bytes = w.columns * kBits / 8;
-  const int64_t groups = w.columns / w.group;
-  const int64_t width = w.type == FloatType::f32 ? 4 : 2;
-  const auto* data = static_cast<const uint8_t*>(w.data);
-  const auto* scales = static_cast<const uint8_t*>(w.scales);
-  const auto* biases = static_cast<const uint8_t*>(w.biases);
-  const int64_t used = count / w.group;
-  const auto mask = static_cast<__mmask16>((1 << used) - 1);
-  for (int64_t half = 0; half < kPanel; half += 16) {
-    const int64_t rows = std::clamp<int64_t>(w.rows - row - half, 0, 16);
-    __m512i v[16];
-    for (int64_t c = 0; c < count; c += 64) {
-      const int64_t bytes = std::min<int64_t>(64, count - c) * kBits / 8;
-      const __mmask64 bytes_mask = bytes == 64 ? ~0ULL : (1ULL << bytes) - 1;
-      for (int64_t r = 0; r < 16; ++r) {
-        v[r] = r < rows
-            ? load_values<kBits>(
-                  data + (row + half + r) * row_bytes + (k + c) * kBits / 8,
-                  bytes_mask)
-            : _mm512_setzero_si512();
-      }
-      transpose(v);
-      for (int64_t i = 0; i < std::min<int64_t>(16, (count - c) / 4); ++i) {
-        _mm512_store_si512(&panel.values[c / 4 + i][half], v[i]);
-      }
-    }
-    for (bool bias : {false, true}) {
-      const uint8_t* from = bias ? biases : scales;
-      for (int64_t r = 0; r < 16; ++r) {
-        const int64_t at = (row + half + r) * groups + k / w.group;
-        v[r] = r < rows
-            ? _mm512_castps_si512(load_factors(w.type, from + at * width, mask))
-            : _mm512_setzero_si512();
-      }
-      transpose(v);
-      for (int64_t g = 0; g < used; ++g) {
-        _mm512_store_si512(
-            bias ? &panel.biases[g][half] : &panel.scales[g][half], v[g]);
-      }
-    }
-  }
-}
 
 // Whether sums of all limbs over a group fit in 31 bits at once; else the
 // highest limb's are taken alone.

@@ -4,16 +4,11 @@
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
-#include <immintrin.h>
-
-#define AMX __attribute__((target("amx-tile,amx-bf16,amx-int8")))
-#define AMX_INLINE AMX __attribute__((always_inline)) static inline
+#include "kernels/amx-inl.h"
 
 namespace mlx_audio::kernels::amx {
 
 namespace {
-
-constexpr int64_t kTile = 16; // rows, columns and words of depth
 
 // A block is 32 rows by 32 columns: sums in tiles 0 to 3, a's rows in 4 and 5,
 // b's columns in 6 and 7, so that each tile loaded serves two products.
@@ -22,26 +17,6 @@ constexpr int64_t kBlock = 2 * kTile;
 // Steps of a depth of 16 words that one pass takes: their b (2 kB each) stays
 // in the first-level cache while rows pass by.
 constexpr int64_t kSteps = 12;
-
-struct alignas(64) TileConfig {
-  uint8_t palette = 1;
-  uint8_t start = 0;
-  uint8_t reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
-
-  /// Rows of the first and the second tile of a, words of depth.
-  TileConfig(int64_t first, int64_t second, int64_t depth) {
-    for (int tile = 0; tile < 8; ++tile) {
-      bool of_a = tile == 4 || tile == 5;
-      bool of_b = tile >= 6;
-      bool low = tile >= 2 && tile != 4;
-      row_bytes[tile] = static_cast<uint16_t>(4 * (of_a ? depth : kTile));
-      rows[tile] =
-          static_cast<uint8_t>(of_b ? depth : (low ? second : first));
-    }
-  }
-};
 
 enum class Words { bf16_pairs, bytes };
 
@@ -134,8 +109,7 @@ AMX void add_rows(
     for (int64_t from = 0; from < steps; from += pass) {
       const int64_t to = std::min(steps, from + pass);
       for (int64_t row = begin; row < end; row += kBlock) {
-        add_block<words, two>(
-            p, row, column, first, steps_a_tap, from, to, c);
+        add_block<words, two>(p, row, column, first, steps_a_tap, from, to, c);
       }
     }
   }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/affine_amx.h"
 #include "kernels/affine_gemm.h"
 #include "kernels/gemm_pieces.h"
 #include "kernels/parallel.h"
@@ -398,6 +399,9 @@ void linear_product(const GemmArgs& original) {
       args.x_type == FloatType::f32;
   if (all_f32 && args.m >= 64) {
     return gemm_onednn(args);
+  }
+  if (affine_amx_runs(args)) {
+    return affine_amx(args);
   }
   if (affine_gemm_runs(args.w)) {
     return affine_gemm(args);

@@ -18,13 +18,17 @@ constexpr int64_t kGemmBlockRows = 96;
 /// each unpacks the panels of W that it needs.
 class GemmPieces {
  public:
-  GemmPieces(const GemmArgs& args, int64_t tile_rows, int64_t tile_columns)
+  GemmPieces(
+      const GemmArgs& args,
+      int64_t tile_rows,
+      int64_t tile_columns,
+      int64_t most_columns = 128)
       : args_(args) {
     int threads = thread_count();
     // Wide pieces read x less often, but there must be some for each thread.
     int64_t share = (args.w.rows + 2 * threads - 1) / (2 * threads);
     width_ = std::min<int64_t>(
-        std::max<int64_t>(128, tile_columns), round_up(share, tile_columns));
+        std::max(most_columns, tile_columns), round_up(share, tile_columns));
     across_ = (args.w.rows + width_ - 1) / width_;
     int64_t wanted = across_ < threads ? 2 * threads / across_ : 1;
     height_ = round_up(

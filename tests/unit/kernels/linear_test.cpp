@@ -157,7 +157,7 @@ TEST(Linear, Quantized) {
                   group,
                   bits);
               w.bias = mx::random::normal({out});
-              for (int rows : {1, 6, 23}) {
+              for (int rows : {1, 6, 23, 40}) {
                 auto x = mx::astype(mx::random::normal({rows, columns}), type);
                 expect_linear(
                     x,
@@ -175,27 +175,31 @@ TEST(Linear, Quantized) {
 }
 
 // Around the edges of byte products: depth 512, panels of 32 outputs, tiles of
-// 6 rows, blocks of 96.
+// 6 rows, blocks of 96; of AMX's: depth 1024, tiles of 16 rows, four panels.
 TEST(Linear, QuantizedBlocks) {
-  for (int bits : {2, 3, 4, 5, 6, 8}) {
-    for (int group : {32, 64, 128}) {
-      for (auto type : {mx::float32, mx::bfloat16, mx::float16}) {
-        for (auto [rows, out, columns] : std::vector<std::tuple<int, int, int>>{
-                 {9, 32, 512},
-                 {97, 33, 512 + group},
-                 {110, 300, 1024 + 3 * group},
-                 {203, 129, 1024 - group}}) {
-          auto w = quantized(
-              mx::astype(mx::random::normal({out, columns}), type),
-              group,
-              bits);
-          auto x = mx::astype(mx::random::normal({rows, columns}), type);
-          expect_linear(
-              x,
-              w,
-              Activation::none,
-              "bits " + std::to_string(bits) + " group " +
-                  std::to_string(group));
+  for (const auto& target : simd_targets()) {
+    ScopedSimdTarget scope(target);
+    for (int bits : {2, 3, 4, 5, 6, 8}) {
+      for (int group : {32, 64, 128}) {
+        for (auto type : {mx::float32, mx::bfloat16, mx::float16}) {
+          for (auto [rows, out, columns] :
+               std::vector<std::tuple<int, int, int>>{
+                   {9, 32, 512},
+                   {97, 33, 512 + group},
+                   {110, 300, 1024 + 3 * group},
+                   {203, 129, 1024 - group}}) {
+            auto w = quantized(
+                mx::astype(mx::random::normal({out, columns}), type),
+                group,
+                bits);
+            auto x = mx::astype(mx::random::normal({rows, columns}), type);
+            expect_linear(
+                x,
+                w,
+                Activation::none,
+                target + " bits " + std::to_string(bits) + " group " +
+                    std::to_string(group));
+          }
         }
       }
     }
@@ -205,50 +209,57 @@ TEST(Linear, QuantizedBlocks) {
 // What is not a number stays in its row, and so does what a large value costs
 // its group: half a step of 2^-19 of it for each value.
 TEST(Linear, QuantizedOutliers) {
-  auto key = [](uint64_t seed) { return mx::random::key(seed); };
-  auto w = quantized(mx::random::normal({40, 256}, mx::float32, key(1)), 64, 4);
-  auto x = mx::random::normal({20, 256}, mx::float32, key(2));
-  auto spot = mx::reshape(mx::arange(20 * 256), {20, 256});
-  auto large =
-      mx::where(mx::equal(spot, mx::array(3 * 256 + 70)), mx::array(1e4f), x);
-  auto error = mx::max(mx::abs(linear(large, w) - expected(large, w)), -1);
-  // 64 half steps, by codes of up to 15 times the largest scale.
-  float step = 1e4f * std::ldexp(1.0f, -19);
-  float most = 64 * step / 2 * 15 * mx::max(mx::abs(*w.scales)).item<float>();
-  for (int row = 0; row < 20; ++row) {
-    float e = mx::take(error, row).item<float>();
-    EXPECT_LT(e, row == 3 ? most : 1e-3f) << row;
+  for (const auto& target : simd_targets()) {
+    ScopedSimdTarget scope(target);
+    auto key = [](uint64_t seed) { return mx::random::key(seed); };
+    auto w =
+        quantized(mx::random::normal({40, 256}, mx::float32, key(1)), 64, 4);
+    auto x = mx::random::normal({40, 256}, mx::float32, key(2));
+    auto spot = mx::reshape(mx::arange(40 * 256), {40, 256});
+    auto large =
+        mx::where(mx::equal(spot, mx::array(3 * 256 + 70)), mx::array(1e4f), x);
+    auto error = mx::max(mx::abs(linear(large, w) - expected(large, w)), -1);
+    // 64 half steps, by codes of up to 15 times the largest scale.
+    float step = 1e4f * std::ldexp(1.0f, -19);
+    float most = 64 * step / 2 * 15 * mx::max(mx::abs(*w.scales)).item<float>();
+    for (int row = 0; row < 40; ++row) {
+      float e = mx::take(error, row).item<float>();
+      EXPECT_LT(e, row == 3 ? most : 1e-3f) << row;
+    }
+    auto broken = mx::where(
+        mx::equal(spot, mx::array(7 * 256)), mx::array(std::nanf("")), x);
+    auto bad = mx::any(mx::isnan(linear(broken, w)), -1);
+    auto want = mx::equal(mx::arange(40), mx::array(7));
+    EXPECT_TRUE(mx::array_equal(bad, want).item<bool>());
   }
-  auto broken = mx::where(
-      mx::equal(spot, mx::array(7 * 256)), mx::array(std::nanf("")), x);
-  auto bad = mx::any(mx::isnan(linear(broken, w)), -1);
-  auto want = mx::equal(mx::arange(20), mx::array(7));
-  EXPECT_TRUE(mx::array_equal(bad, want).item<bool>());
 }
 
 // Two bytes of x hold 15 bits: half a step is 1.6e-5 of a group's largest.
 TEST(Linear, CoarseInputsRoundAs16BitFloatsDo) {
-  auto x = mx::random::normal({40, 640});
-  for (int bits : {4, 8}) {
-    auto w = quantized(mx::random::normal({70, 640}), 64, bits);
-    auto y = mx::contiguous(mx::zeros({40, 70}));
-    mx::eval(x, y, w.weight, *w.scales, *w.biases);
-    GemmArgs args;
-    args.x = x.data<float>();
-    args.m = 40;
-    args.coarse_x = true;
-    args.w = {
-        .data = w.weight.data<void>(),
-        .bits = bits,
-        .group = 64,
-        .scales = w.scales->data<void>(),
-        .biases = w.biases->data<void>(),
-        .rows = 70,
-        .columns = 640};
-    args.y = y.data<float>();
-    linear_product(args);
-    auto error = mx::max(mx::abs(y - expected(x, w))).item<float>();
-    EXPECT_LE(error, 1.6e-5f * magnitude(x, w));
+  for (const auto& target : simd_targets()) {
+    ScopedSimdTarget scope(target);
+    auto x = mx::random::normal({40, 640});
+    for (int bits : {4, 8}) {
+      auto w = quantized(mx::random::normal({70, 640}), 64, bits);
+      auto y = mx::contiguous(mx::zeros({40, 70}));
+      mx::eval(x, y, w.weight, *w.scales, *w.biases);
+      GemmArgs args;
+      args.x = x.data<float>();
+      args.m = 40;
+      args.coarse_x = true;
+      args.w = {
+          .data = w.weight.data<void>(),
+          .bits = bits,
+          .group = 64,
+          .scales = w.scales->data<void>(),
+          .biases = w.biases->data<void>(),
+          .rows = 70,
+          .columns = 640};
+      args.y = y.data<float>();
+      linear_product(args);
+      auto error = mx::max(mx::abs(y - expected(x, w))).item<float>();
+      EXPECT_LE(error, 1.6e-5f * magnitude(x, w));
+    }
   }
 }
 
