@@ -37,11 +37,20 @@ AMX_INLINE void add_block(
   const int64_t b_bytes = 4 * p.b_stride;
   c += row * p.c_stride + column;
   Sum* c_low = c + kTile * p.c_stride;
-  _tile_loadd(0, c, c_bytes);
-  _tile_loadd(1, c + kTile, c_bytes);
-  if constexpr (two) {
-    _tile_loadd(2, c_low, c_bytes);
-    _tile_loadd(3, c_low + kTile, c_bytes);
+  if (p.overwrite && first + from == 0) {
+    _tile_zero(0);
+    _tile_zero(1);
+    if constexpr (two) {
+      _tile_zero(2);
+      _tile_zero(3);
+    }
+  } else {
+    _tile_loadd(0, c, c_bytes);
+    _tile_loadd(1, c + kTile, c_bytes);
+    if constexpr (two) {
+      _tile_loadd(2, c_low, c_bytes);
+      _tile_loadd(3, c_low + kTile, c_bytes);
+    }
   }
   int64_t tap = from / steps_a_tap;
   int64_t step = from % steps_a_tap;

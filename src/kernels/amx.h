@@ -7,9 +7,9 @@
 
 namespace mlx_audio::kernels::amx {
 
-/// c [rows, columns] += sum over taps of a [rows, depth] b [depth, columns]. A
-/// word of a or b is a pair of bf16 or four bytes along the depth; strides are
-/// in words.
+/// c [rows, columns] += sum over taps of a [rows, depth] b [depth, columns], or
+/// = where `overwrite`. A word of a or b is a pair of bf16 or four bytes along
+/// the depth; strides are in words.
 struct Product {
   const uint32_t* a = nullptr;
   int64_t a_stride = 0;
@@ -22,6 +22,7 @@ struct Product {
   int64_t rows = 0;
   int64_t columns = 0; // a multiple of 32
   int64_t c_stride = 0;
+  bool overwrite = false;
 };
 
 /// Pairs of bf16; products and sums are f32, subnormals are taken for zeros.

@@ -1,20 +1,26 @@
 #include "kernels/packed.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "kernels/aligned.h"
+#include "kernels/amx.h"
 #include "kernels/cpu_op.h"
 #include "kernels/packed_avx512.h"
 #include "kernels/parallel.h"
+#include "kernels/round_up.h"
 #include "kernels/rows.h"
 #include "kernels/scratch.h"
+#include "kernels/simd.h"
 
 namespace mlx_audio::kernels {
 
 namespace {
 
 constexpr int64_t kPanel = 64; // columns
+constexpr int64_t kScoreBlock = 256; // keys
 
 bool runs_here() {
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -40,7 +46,53 @@ int64_t words_of(PackedType type, int64_t count) {
   }
 }
 
+// From how many rows on tiles are faster: half of a tile costs as much as a
+// whole one, but their dot products of bf16 have eight times AVX-512's rate.
+bool takes_tiles(PackedType type, int64_t rows) {
+  return runs_amx() &&
+      ((type == PackedType::bf16 && rows >= 2) ||
+       (type == PackedType::int8 && rows >= 6));
+}
+
+void multiply_tiles(PackedType type, const avx512::Product& p) {
+  constexpr int64_t rows_at_once = 32; // their sums and words stay in the cache
+  alignas(64) float sums[rows_at_once * kPanel];
+  alignas(64) int32_t whole[rows_at_once * kPanel];
+  for (int64_t row = 0; row < p.rows; row += rows_at_once) {
+    avx512::Product part = p;
+    part.rows = std::min(rows_at_once, p.rows - row);
+    part.a.words += row * p.a.stride;
+    part.c += row * p.c_stride;
+    amx::Product product{
+        .a = part.a.words,
+        .a_stride = p.a.stride,
+        .b = static_cast<const uint32_t*>(p.b),
+        .b_stride = kPanel,
+        .depth = p.words,
+        .rows = part.rows,
+        .columns = kPanel,
+        .c_stride = kPanel,
+        .overwrite = true};
+    if (type == PackedType::int8) {
+      part.a.scales += row;
+      part.a.sums += row;
+      amx::add_bytes(product, whole);
+      avx512::finish_int8(part, whole);
+    } else if (p.columns == kPanel && p.bias == nullptr) {
+      product.c_stride = p.c_stride;
+      product.overwrite = !p.add;
+      amx::add_bf16(product, part.c);
+    } else {
+      amx::add_bf16(product, sums);
+      avx512::finish_f32(part, sums);
+    }
+  }
+}
+
 void multiply(PackedType type, const avx512::Product& product) {
+  if (takes_tiles(type, product.rows)) {
+    return multiply_tiles(type, product);
+  }
   switch (type) {
     case PackedType::f32:
       return avx512::product_f32(product);
@@ -124,9 +176,12 @@ void run_panel(
   static thread_local Scratch scratch;
   int64_t first = panel * kPanel;
   int64_t columns = std::min<int64_t>(kPanel, w.out() - first);
+  const float* bias = w.bias() != nullptr ? w.bias() + first : nullptr;
   float* y = p.y + first;
-  float* sums = p.add ? scratch.floats(p.m * kPanel) : y;
-  int64_t stride = p.add ? kPanel : p.y_stride;
+  // What is added goes through its activation first.
+  bool apart = p.add && p.activation != Activation::none;
+  float* sums = apart ? scratch.floats(p.m * kPanel) : y;
+  int64_t stride = apart ? kPanel : p.y_stride;
   multiply(
       w.type(),
       {.a = rows,
@@ -134,22 +189,18 @@ void run_panel(
        .words = words_of(w.type(), w.in()),
        .b = w.panel(panel),
        .b_scales = w.scales() + (w.type() == PackedType::int8 ? first : 0),
+       .bias = bias,
        .c = sums,
        .c_stride = stride,
-       .columns = columns});
-  const float* bias = w.bias() != nullptr ? w.bias() + first : nullptr;
-  if (!p.add) {
-    if (bias != nullptr || p.activation != Activation::none) {
-      finish_rows(y, stride, p.m, columns, bias, p.activation);
-    }
-    return;
-  }
+       .columns = columns,
+       .add = p.add && !apart});
   if (p.activation != Activation::none) {
-    finish_rows(sums, stride, p.m, columns, bias, p.activation);
-    bias = nullptr;
+    finish_rows(sums, stride, p.m, columns, nullptr, p.activation);
   }
-  for (int64_t r = 0; r < p.m; ++r) {
-    avx512::add(sums + r * stride, bias, columns, y + r * p.y_stride);
+  if (apart) {
+    for (int64_t r = 0; r < p.m; ++r) {
+      avx512::add(sums + r * stride, nullptr, columns, y + r * p.y_stride);
+    }
   }
 }
 
@@ -175,6 +226,14 @@ void transpose_words(
 bool packed_available() {
   static const bool here = runs_here();
   return here && use_cpu_kernels();
+}
+
+int64_t packed_rows() {
+  return runs_amx() ? 96 : 48;
+}
+
+int64_t packed_queries() {
+  return runs_amx() ? 32 : 24;
 }
 
 PackedLinear::PackedLinear(PackedType type, const LinearWeight& weight)
@@ -284,12 +343,13 @@ void packed_linear_rows(const PackedLinear& w, const PackedProduct& p) {
 
 void packed_linear(const PackedLinear& w, const PackedProduct& p) {
   if (p.m > kFewPackedRows) {
-    int64_t blocks = (p.m + kPackedRows - 1) / kPackedRows;
+    int64_t rows = packed_rows();
+    int64_t blocks = (p.m + rows - 1) / rows;
     parallel_for(blocks, 1, [&](int64_t block) {
       PackedProduct part = p;
-      part.x += block * kPackedRows * p.x_stride;
-      part.y += block * kPackedRows * p.y_stride;
-      part.m = std::min(kPackedRows, p.m - block * kPackedRows);
+      part.x += block * rows * p.x_stride;
+      part.y += block * rows * p.y_stride;
+      part.m = std::min(rows, p.m - block * rows);
       packed_linear_rows(w, part);
     });
     return;
@@ -439,44 +499,66 @@ void packed_attend(
     avx512::scale(row, kPanel, scale);
     queries.set(r, row, kPanel);
   }
-  int64_t padded = (memory.length + kPanel - 1) / kPanel * kPanel;
-  float* scores = score_scratch.floats(rows * padded);
-  for (int64_t first = 0; first < memory.length; first += kPanel) {
-    multiply(
-        memory.type,
-        {.a = queries.rows(),
-         .rows = rows,
-         .words = q_words,
-         .b = keys + first / kPanel * q_words * memory.row_words(),
-         .b_scales = nullptr,
-         .c = scores + first,
-         .c_stride = padded,
-         .columns = std::min(kPanel, memory.length - first)});
-  }
+  // Scores in the first-level cache where products are fast enough to wait for
+  // them otherwise; weights are corrected when a larger score comes.
+  int64_t padded = round_up(memory.length, kPanel);
+  int64_t block = takes_tiles(memory.type, rows)
+      ? std::min<int64_t>(padded, kScoreBlock)
+      : padded;
+  float* scores = score_scratch.floats(rows * block);
   uint32_t* weights = as_words(scores);
-  int64_t stride = padded;
+  int64_t stride = block;
   if (half) {
-    stride = padded / 2;
+    stride = block / 2;
     weights = as_words(weight_scratch.floats(rows * stride));
   }
   static thread_local std::vector<float> sums;
-  sums.resize(static_cast<size_t>(rows));
-  for (int64_t r = 0; r < rows; ++r) {
-    float* s = scores + r * padded;
-    sums[static_cast<size_t>(r)] = half
-        ? avx512::softmax_bf16(s, memory.length, padded, weights + r * stride)
-        : avx512::softmax_f32(s, memory.length, padded);
+  static thread_local std::vector<float> tops; // largest scores
+  sums.assign(static_cast<size_t>(rows), 0.0f);
+  tops.assign(
+      static_cast<size_t>(rows), -std::numeric_limits<float>::infinity());
+  for (int64_t first = 0; first < memory.length; first += block) {
+    int64_t count = std::min(block, memory.length - first);
+    for (int64_t at = 0; at < count; at += kPanel) {
+      multiply(
+          memory.type,
+          {.a = queries.rows(),
+           .rows = rows,
+           .words = q_words,
+           .b = keys + (first + at) / kPanel * q_words * memory.row_words(),
+           .b_scales = nullptr,
+           .c = scores + at,
+           .c_stride = block,
+           .columns = std::min(kPanel, count - at)});
+    }
+    for (int64_t r = 0; r < rows; ++r) {
+      float* s = scores + r * block;
+      float& sum = sums[static_cast<size_t>(r)];
+      float& top = tops[static_cast<size_t>(r)];
+      float shift = std::max(top, avx512::largest(s, count));
+      if (first > 0 && shift > top) {
+        float factor = std::exp(top - shift);
+        avx512::scale(out + r * out_stride, kPanel, factor);
+        sum *= factor;
+      }
+      top = shift;
+      int64_t end = round_up(count, kPanel);
+      sum += half
+          ? avx512::softmax_bf16(s, count, end, shift, weights + r * stride)
+          : avx512::softmax_f32(s, count, end, shift);
+    }
+    multiply(
+        memory.type,
+        {.a = {weights, stride, nullptr, nullptr},
+         .rows = rows,
+         .words = memory.words(count),
+         .b = values + memory.words(first) * memory.row_words(),
+         .b_scales = nullptr,
+         .c = out,
+         .c_stride = out_stride,
+         .columns = kPanel,
+         .add = first > 0});
   }
-  multiply(
-      memory.type,
-      {.a = {weights, stride, nullptr, nullptr},
-       .rows = rows,
-       .words = memory.words(memory.length),
-       .b = values,
-       .b_scales = nullptr,
-       .c = out,
-       .c_stride = out_stride,
-       .columns = kPanel});
   for (int64_t r = 0; r < rows; ++r) {
     avx512::scale(
         out + r * out_stride, kPanel, 1.0f / sums[static_cast<size_t>(r)]);

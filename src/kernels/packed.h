@@ -127,8 +127,12 @@ void packed_linear_rows(
 /// Up to here each panel best takes all rows at once.
 constexpr int64_t kFewPackedRows = 192;
 
-/// Rows that packed_linear_rows() is best called with.
-constexpr int64_t kPackedRows = 48;
+/// Rows that packed_linear_rows() is best called with: few enough to stay in
+/// the second-level cache, enough for the time that fetching the weights takes.
+int64_t packed_rows();
+
+/// Rows that packed_attend() is best called with, for the same reasons.
+int64_t packed_queries();
 
 /// The layout of one head's keys and values of 64 dimensions. Keys are panels
 /// of 64 positions, values one panel.

@@ -17,22 +17,30 @@ struct Rows {
   const int32_t* sums; // int8: 128 times the sum of each row's bytes
 };
 
-/// One panel: c [rows, columns <= 64] = a [rows, words] b [words, 64].
+/// One panel: c [rows, columns <= 64] (+)= a [rows, words] b [words, 64] +
+/// bias.
 struct Product {
   Rows a;
   int64_t rows;
   int64_t words;
   const void* b;
-  const float* b_scales; // int8: of the panel's columns
+  const float* b_scales; // int8: of the panel's columns; else null
+  const float* bias = nullptr; // [columns], optional
   float* c;
   int64_t c_stride;
   int64_t columns;
+  bool add = false; // to what c holds
 };
 
 void product_f32(const Product& p);
 void product_f16(const Product& p); // b is f16, a is f32
 void product_bf16(const Product& p);
 void product_int8(const Product& p); // b's bytes are offset by 128
+
+/// What is left to do when sums [rows, 64] of a b have been made elsewhere:
+/// f32, or of a's signed and b's unsigned bytes.
+void finish_f32(const Product& p, const float* sums);
+void finish_int8(const Product& p, const int32_t* sums);
 
 /// x [count] as pairs of bf16, rounded to nearest even.
 void to_bf16(const float* x, int64_t count, uint32_t* words);
@@ -47,13 +55,17 @@ void pair_bf16(const float* first, const float* second, uint32_t* words);
 void to_f16(const float* x, int64_t count, uint16_t* y); // count % 16 == 0
 void from_f16(const uint16_t* x, int64_t count, float* y);
 
-/// Scores [count] become exp(score - largest), then zeros up to `padded`, a
-/// multiple of 32; as f32 in place or as pairs of bf16. Returns their sum.
-float softmax_f32(float* scores, int64_t count, int64_t padded);
+float largest(const float* x, int64_t count);
+
+/// Scores [count] become exp(score - shift), as f32 in place, or 2^(score -
+/// shift) as pairs of bf16, then zeros up to `padded`, a multiple of 32.
+/// Returns their sum.
+float softmax_f32(float* scores, int64_t count, int64_t padded, float shift);
 float softmax_bf16(
-    float* scores,
+    const float* scores,
     int64_t count,
     int64_t padded,
+    float shift,
     uint32_t* words);
 
 /// x [count] *= factor

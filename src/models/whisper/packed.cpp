@@ -12,10 +12,11 @@ namespace mlx_audio::whisper {
 
 namespace {
 
-using kernels::kPackedRows;
 using kernels::packed_attend;
 using kernels::packed_linear;
 using kernels::packed_linear_rows;
+using kernels::packed_queries;
+using kernels::packed_rows;
 using kernels::PackedLinear;
 using kernels::PackedMemory;
 using kernels::PackedProduct;
@@ -25,7 +26,6 @@ using kernels::Scratch;
 
 constexpr int64_t kHead = 64; // width of every Whisper's heads
 constexpr float kScale = 0.125f; // 1 / sqrt(kHead)
-constexpr int64_t kQueries = 24; // their scores stay in the second cache
 
 double flops_of(const PackedLinear& w) {
   return 2.0 * w.in() * w.out();
@@ -54,17 +54,18 @@ void encoder_attention(
       3 * width,
       keys,
       values);
-  int64_t blocks = (rows + kQueries - 1) / kQueries;
+  int64_t queries = packed_queries();
+  int64_t blocks = (rows + queries - 1) / queries;
   parallel_for(encoder.heads * blocks, 1, [&](int64_t i) {
     int64_t head = i / blocks;
-    int64_t first = i % blocks * kQueries;
+    int64_t first = i % blocks * queries;
     packed_attend(
         memory,
         keys + head * memory.key_words(),
         values + head * memory.value_words(),
         qkv + first * 3 * width + head * kHead,
         3 * width,
-        std::min(kQueries, rows - first),
+        std::min(queries, rows - first),
         kScale,
         out + first * width + head * kHead,
         width);
@@ -90,11 +91,12 @@ void encoder_layer(
        .y_stride = 3 * width});
   encoder_attention(encoder, qkv, rows, width, seen);
   // The rest of the layer a block of rows at a time: it stays in the cache.
-  int64_t blocks = (rows + kPackedRows - 1) / kPackedRows;
+  int64_t at_once = packed_rows();
+  int64_t blocks = (rows + at_once - 1) / at_once;
   parallel_for(blocks, 1, [&](int64_t block) {
     static thread_local Scratch inner_scratch;
-    int64_t first = block * kPackedRows;
-    int64_t count = std::min(kPackedRows, rows - first);
+    int64_t first = block * at_once;
+    int64_t count = std::min(at_once, rows - first);
     float* mine = x + first * width;
     packed_linear_rows(
         layer.out,
@@ -273,12 +275,13 @@ struct DecoderStep {
     PackedMemory memory = decoder.memory(shape.length);
     auto windows = static_cast<int64_t>(shape.windows.size());
     int64_t group = m() / windows; // rows that read one window
-    int64_t blocks = (group + kQueries - 1) / kQueries;
+    int64_t queries = packed_queries();
+    int64_t blocks = (group + queries - 1) / queries;
     int heads = decoder.heads;
     loops.each(windows * heads * blocks, [&](int64_t i) {
       int64_t window = i / (heads * blocks);
       int64_t head = i / blocks % heads;
-      int64_t first = window * group + i % blocks * kQueries;
+      int64_t first = window * group + i % blocks * queries;
       int64_t at =
           static_cast<int64_t>(shape.windows[static_cast<size_t>(window)]) *
               heads +
@@ -289,7 +292,7 @@ struct DecoderStep {
           values + at * memory.value_words(),
           wide + first * width + head * kHead,
           width,
-          std::min(kQueries, (window + 1) * group - first),
+          std::min(queries, (window + 1) * group - first),
           kScale,
           seen + first * width + head * kHead,
           width);

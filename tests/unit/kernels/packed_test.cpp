@@ -6,6 +6,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/cpu_op.h"
+#include "kernels/simd.h"
 #include "unit/kernels/compare.h"
 
 namespace mlx_audio::kernels {
@@ -48,28 +49,36 @@ TEST(Packed, LinearEqualsItsDefinition) {
       PackedLinear packed(type, w);
       auto y = mx::contiguous(mx::random::normal({m, out}));
       mx::eval(x, y);
-      ScopedMlxOps composition;
       // In f64: MLX's own f32 product is off by as much as the kernel's.
       LinearWeight plain{
           .weight = mx::astype(w.weight, mx::float64), .bias = w.bias};
       auto wide = mx::astype(x, mx::float64);
-      auto want = linear(wide, plain, Activation::gelu);
-      auto sum = mx::contiguous(y + linear(wide, plain));
-      want.eval();
-      sum.eval();
-      PackedProduct p{
-          .x = x.data<float>(),
-          .x_stride = in,
-          .m = m,
-          .y = y.data<float>(),
-          .y_stride = out,
-          .add = true};
-      packed_linear(packed, p);
-      EXPECT_LT(relative_error(y, sum), tolerance(type, in));
-      p.add = false;
-      p.activation = Activation::gelu;
-      packed_linear(packed, p);
-      EXPECT_LT(relative_error(y, want), tolerance(type, in));
+      auto [want, sum] = [&] {
+        ScopedMlxOps composition;
+        auto want = linear(wide, plain, Activation::gelu);
+        auto sum = mx::contiguous(y + linear(wide, plain));
+        mx::eval(want, sum);
+        return std::pair{want, sum};
+      }();
+      for (const auto& name : simd_targets()) {
+        SCOPED_TRACE(name);
+        ScopedSimdTarget target(name);
+        auto got = y + mx::zeros_like(y); // memory of its own
+        got.eval();
+        PackedProduct p{
+            .x = x.data<float>(),
+            .x_stride = in,
+            .m = m,
+            .y = got.data<float>(),
+            .y_stride = out,
+            .add = true};
+        packed_linear(packed, p);
+        EXPECT_LT(relative_error(got, sum), tolerance(type, in));
+        p.add = false;
+        p.activation = Activation::gelu;
+        packed_linear(packed, p);
+        EXPECT_LT(relative_error(got, want), tolerance(type, in));
+      }
     }
   }
 }
@@ -80,7 +89,12 @@ TEST(Packed, AttentionEqualsItsDefinition) {
   }
   for (auto type : {PackedType::f32, PackedType::f16, PackedType::bf16}) {
     for (auto [queries, length] :
-         {std::pair{1, 1}, {1, 1500}, {5, 63}, {24, 129}, {7, 1500}}) {
+         {std::pair{1, 1},
+          {1, 1500},
+          {5, 63},
+          {24, 129},
+          {7, 1500},
+          {33, 1500}}) {
       constexpr int heads = 2;
       auto kv = mx::contiguous(mx::random::normal({length, 2 * heads * 64}));
       auto q = mx::contiguous(mx::random::normal({queries, heads * 64}));
@@ -99,18 +113,6 @@ TEST(Packed, AttentionEqualsItsDefinition) {
           2 * heads * 64,
           keys.data(),
           values.data());
-      for (int h = 0; h < heads; ++h) {
-        packed_attend(
-            memory,
-            keys.data() + h * memory.key_words(),
-            values.data() + h * memory.value_words(),
-            q.data<float>() + h * 64,
-            heads * 64,
-            queries,
-            0.125f,
-            out.data<float>() + h * 64,
-            heads * 64);
-      }
       ScopedMlxOps composition;
       auto split = [&](const mx::array& x) {
         return mx::transpose(
@@ -126,8 +128,25 @@ TEST(Packed, AttentionEqualsItsDefinition) {
       float tolerance = type == PackedType::f32 ? 3e-6f
           : type == PackedType::f16             ? 2e-3f
                                                 : 2e-2f;
-      EXPECT_LT(relative_error(out, want), tolerance)
-          << static_cast<int>(type) << ": " << queries << " x " << length;
+      want.eval();
+      for (const auto& name : simd_targets()) {
+        ScopedSimdTarget target(name);
+        for (int h = 0; h < heads; ++h) {
+          packed_attend(
+              memory,
+              keys.data() + h * memory.key_words(),
+              values.data() + h * memory.value_words(),
+              q.data<float>() + h * 64,
+              heads * 64,
+              queries,
+              0.125f,
+              out.data<float>() + h * 64,
+              heads * 64);
+        }
+        EXPECT_LT(relative_error(out, want), tolerance)
+            << name << ", " << static_cast<int>(type) << ": " << queries
+            << " x " << length;
+      }
     }
   }
 }
