@@ -1,6 +1,6 @@
 // Products of bf16 pairs (AMX, AVX-512 BF16) in register tiles, for kernels
-// written with Highway. Included once per instruction set; only those with 16 lanes are
-// ever asked (has_bf16_pairs).
+// written with Highway. Included once per instruction set; only those with 16
+// lanes are ever asked (has_bf16_pairs).
 #if defined(MLX_AUDIO_KERNELS_BF16_PAIRS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef MLX_AUDIO_KERNELS_BF16_PAIRS_INL_H_
 #undef MLX_AUDIO_KERNELS_BF16_PAIRS_INL_H_
