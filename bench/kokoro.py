@@ -237,7 +237,7 @@ def machine():
         if line.startswith("model name"):
             model = line.split(":", 1)[1].strip()
     flags = Path("/proc/cpuinfo").read_text()
-    best = next((n for n in ("avx512_bf16", "avx512f", "avx2") if n in flags), "no AVX2")
+    best = next((n for n in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if n in flags), "no AVX2")
     return f"{model}, {len(os.sched_getaffinity(0))} cores, {best}, {platform.system()}"
 
 
