@@ -13,22 +13,22 @@ namespace {
 // A block is 32 rows by 32 columns: sums in tiles 0 to 3, a's rows in 4 and 5,
 // b's columns in 6 and 7, so that each tile loaded serves two products.
 constexpr int64_t kBlock = 2 * kTile;
+static_assert(kStep == kTile);
 
-// Steps of a depth of 16 words that one pass takes: their b (2 kB each) stays
-// in the first-level cache while rows pass by.
-constexpr int64_t kSteps = 12;
+// Products of a step that one pass takes: their b (2 kB each) stays in the
+// first-level cache while rows pass by.
+constexpr int64_t kProducts = 12;
 
 enum class Words { bf16_pairs, bytes };
 
-// One block of rows, the second tile of which may be missing: steps [from, to)
-// of p's taps, each `depth` words from `first` on.
+// One block of rows, the second tile of which may be missing: products [from,
+// to) of all steps from `first` on with their taps.
 template <Words words, bool two, class Sum>
 AMX_INLINE void add_block(
     const Product& p,
     int64_t row,
     int64_t column,
     int64_t first,
-    int64_t steps_a_tap,
     int64_t from,
     int64_t to,
     Sum* c) {
@@ -52,17 +52,19 @@ AMX_INLINE void add_block(
       _tile_loadd(3, c_low + kTile, c_bytes);
     }
   }
-  int64_t tap = from / steps_a_tap;
-  int64_t step = from % steps_a_tap;
+  // Taps of one step after the other: they read nearly the same rows of a.
+  int64_t tap = from % p.taps;
+  int64_t step = first + from / p.taps;
+  const uint32_t* a = p.a + row * p.a_stride + step * p.a_step;
+  const uint32_t* b = p.b + step * kStep * p.b_stride + column;
   for (int64_t i = from; i < to; ++i) {
-    const int64_t k = first + step * kTile;
-    const uint32_t* a = p.a + tap * p.a_tap + row * p.a_stride + k;
-    const uint32_t* b = p.b + tap * p.b_tap + k * p.b_stride + column;
-    _tile_loadd(6, b, b_bytes);
-    _tile_loadd(7, b + kTile, b_bytes);
-    _tile_loadd(4, a, a_bytes);
+    const uint32_t* a_at = a + tap * p.a_tap;
+    const uint32_t* b_at = b + tap * p.b_tap;
+    _tile_loadd(6, b_at, b_bytes);
+    _tile_loadd(7, b_at + kTile, b_bytes);
+    _tile_loadd(4, a_at, a_bytes);
     if constexpr (two) {
-      _tile_loadd(5, a + kTile * p.a_stride, a_bytes);
+      _tile_loadd(5, a_at + kTile * p.a_stride, a_bytes);
     }
     if constexpr (words == Words::bf16_pairs) {
       _tile_dpbf16ps(0, 4, 6);
@@ -79,9 +81,10 @@ AMX_INLINE void add_block(
         _tile_dpbsud(3, 5, 7);
       }
     }
-    if (++step == steps_a_tap) {
-      step = 0;
-      ++tap;
+    if (++tap == p.taps) {
+      tap = 0;
+      a += p.a_step;
+      b += kStep * p.b_stride;
     }
   }
   _tile_stored(0, c, c_bytes);
@@ -92,33 +95,36 @@ AMX_INLINE void add_block(
   }
 }
 
-// Rows [begin, end) in blocks of one shape, over a depth from `first` on that
-// is whole steps, or one of fewer than 16 words.
+// Rows [begin, end) in blocks of one shape, over `steps` steps from `first` on,
+// each of `depth` words.
 template <Words words, bool two, class Sum>
 AMX void add_rows(
     const Product& p,
     int64_t begin,
     int64_t end,
     int64_t first,
+    int64_t steps,
     int64_t depth,
     Sum* c) {
   const int64_t rows = end - begin;
   const TileConfig config(
       std::min(rows, kTile),
       two ? std::min(rows, kBlock) - kTile : kTile,
-      std::min(depth, kTile));
+      depth);
   // The tile functions do not tell the compiler what memory they read.
   asm volatile("" ::: "memory");
   _tile_loadconfig(&config);
-  const int64_t steps_a_tap = std::max<int64_t>(1, depth / kTile);
-  const int64_t steps = p.taps * steps_a_tap;
-  // A single block of rows has b pass by once anyway.
-  const int64_t pass = rows <= kBlock ? steps : kSteps;
+  const int64_t products = steps * p.taps;
+  // Whole steps, if they have few taps. A single block of rows has b pass by
+  // once anyway.
+  const int64_t whole = std::max<int64_t>(1, kProducts / p.taps) * p.taps;
+  const int64_t pass =
+      rows <= kBlock ? products : std::min(whole, kProducts + 2);
   for (int64_t column = 0; column < p.columns; column += kBlock) {
-    for (int64_t from = 0; from < steps; from += pass) {
-      const int64_t to = std::min(steps, from + pass);
+    for (int64_t from = 0; from < products; from += pass) {
+      const int64_t to = std::min(products, from + pass);
       for (int64_t row = begin; row < end; row += kBlock) {
-        add_block<words, two>(p, row, column, first, steps_a_tap, from, to, c);
+        add_block<words, two>(p, row, column, first, from, to, c);
       }
     }
   }
@@ -127,22 +133,22 @@ AMX void add_rows(
 template <Words words, class Sum>
 AMX void add(const Product& p, Sum* c) {
   const int64_t whole_rows = p.rows / kBlock * kBlock;
-  const int64_t whole_depth = p.depth / kTile * kTile;
-  auto with_depth = [&](int64_t first, int64_t depth) AMX {
-    if (depth == 0) {
+  const int64_t steps = p.depth / kStep;
+  auto with_depth = [&](int64_t first, int64_t count, int64_t depth) AMX {
+    if (count * depth == 0) {
       return;
     }
     if (whole_rows > 0) {
-      add_rows<words, true>(p, 0, whole_rows, first, depth, c);
+      add_rows<words, true>(p, 0, whole_rows, first, count, depth, c);
     }
     if (p.rows - whole_rows > kTile) {
-      add_rows<words, true>(p, whole_rows, p.rows, first, depth, c);
+      add_rows<words, true>(p, whole_rows, p.rows, first, count, depth, c);
     } else if (p.rows > whole_rows) {
-      add_rows<words, false>(p, whole_rows, p.rows, first, depth, c);
+      add_rows<words, false>(p, whole_rows, p.rows, first, count, depth, c);
     }
   };
-  with_depth(0, whole_depth);
-  with_depth(whole_depth, p.depth - whole_depth);
+  with_depth(0, steps, kStep);
+  with_depth(steps, 1, p.depth % kStep);
   _tile_release();
 }
 

@@ -7,13 +7,17 @@
 
 namespace mlx_audio::kernels::amx {
 
+constexpr int64_t kStep = 16; // words of depth that an instruction takes
+
 /// c [rows, columns] += sum over taps of a [rows, depth] b [depth, columns], or
 /// = where `overwrite`. A word of a or b is a pair of bf16 or four bytes along
-/// the depth; strides are in words.
+/// the depth; strides are in words. Steps of depth of a may lie apart: then
+/// rows of a tile can be neighbours, whatever the depth.
 struct Product {
   const uint32_t* a = nullptr;
   int64_t a_stride = 0;
   int64_t a_tap = 0;
+  int64_t a_step = kStep;
   const uint32_t* b = nullptr;
   int64_t b_stride = 0;
   int64_t b_tap = 0;

@@ -52,6 +52,22 @@ HWY_INLINE VU make(VF low, VF high) {
   return hn::Or(hn::ShiftRight<16>(l), hn::And(h, hn::Set(u, 0xffff0000u)));
 }
 
+/// Pairs of neighbours out of two vectors in a row, rounded to nearest. Only
+/// where runs_amx().
+HWY_INLINE void store_neighbours(VF first, VF second, uint32_t* to) {
+#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
+  VU both;
+  asm("vcvtne2ps2bf16 %2, %1, %0"
+      : "=v"(both.raw)
+      : "v"(second.raw), "v"(first.raw));
+  hn::StoreU(both, U(), to);
+#else
+  (void)first;
+  (void)second;
+  (void)to;
+#endif
+}
+
 /// `rows` rows by one panel of two vectors, over `taps` matrices of panels:
 /// c += sum over taps of a[tap] w[tap]. 24 sums at 12 rows.
 template <int rows>

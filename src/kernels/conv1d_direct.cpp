@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/amx.h"
 #include "kernels/scratch.h"
 #include "kernels/simd.h"
 
@@ -195,13 +196,228 @@ void fill(
   }
 }
 
+// --- AMX ---
+
+// Rows of x as bf16 pairs in steps of 16: [steps][rows][16], so that rows of a
+// tile are neighbours. Channels beyond the last are zeros.
+class TileRows {
+ public:
+  TileRows(const DirectConv1dWeight& w, const ConvInput& input)
+      : w_(w),
+        input_(input),
+        steps_((w.panels.depth() + amx::kStep - 1) / amx::kStep) {}
+
+  /// Input rows of `rows` output rows; with joined taps, a row for each.
+  int64_t span(int rows) const {
+    return w_.joined ? rows
+                     : static_cast<int64_t>(rows - 1) * input_.stride +
+            static_cast<int64_t>(w_.kernel - 1) * input_.dilation + 1;
+  }
+  /// Words that output rows [t, t + rows) take.
+  int64_t needed(int rows) const {
+    return steps_ * span(rows) * amx::kStep;
+  }
+
+  void load(int t, int rows, uint32_t* to) const {
+    static thread_local Scratch scratch;
+    const int64_t step = span(rows) * amx::kStep;
+    const int first = t * input_.stride - input_.pad_left;
+    const auto in = static_cast<size_t>(w_.in);
+    if (!w_.joined) {
+      for (int64_t i = 0; i < span(rows); ++i) {
+        put(at(first + i), in, input_.map, step, to + i * amx::kStep);
+      }
+      return;
+    }
+    const size_t taps = w_.kernel * in;
+    float* line = scratch.floats(static_cast<int64_t>(taps));
+    for (int r = 0; r < rows; ++r) {
+      for (int j = 0; j < w_.kernel; ++j) {
+        const float* from = at(first + r * input_.stride + j * input_.dilation);
+        if (from == nullptr) {
+          std::fill_n(line + j * in, in, 0.0f);
+        } else if (input_.map != nullptr) {
+          map_row(from, line + j * in, in, *input_.map);
+        } else {
+          std::copy_n(from, in, line + j * in);
+        }
+      }
+      put(line, taps, nullptr, step, to + r * amx::kStep);
+    }
+  }
+
+ private:
+  const float* at(int time) const {
+    return time < 0 || time >= input_.time
+        ? nullptr
+        : input_.x + static_cast<size_t>(time) * w_.in;
+  }
+
+  // One row of `count` channels, or zeros.
+  static void put(
+      const float* from,
+      size_t count,
+      const ChannelMap* map,
+      int64_t step,
+      uint32_t* to) {
+    const pairs::F d;
+    const size_t lanes = hn::Lanes(d);
+    HWY_ALIGN float tail[2 * HWY_MAX_BYTES / sizeof(float)];
+    for (size_t c = 0; c < count; c += 2 * lanes, to += step) {
+      pairs::VF first = hn::Zero(d);
+      pairs::VF second = hn::Zero(d);
+      if (from != nullptr && c + 2 * lanes <= count) {
+        first = hn::LoadU(d, from + c);
+        second = hn::LoadU(d, from + c + lanes);
+        if (map != nullptr) {
+          first = map_channels(d, first, c, *map);
+          second = map_channels(d, second, c + lanes, *map);
+        }
+      } else if (from != nullptr) {
+        std::fill_n(tail, 2 * lanes, 0.0f);
+        std::copy_n(from + c, count - c, tail);
+        first = hn::Load(d, tail);
+        second = hn::Load(d, tail + lanes);
+        if (map != nullptr) {
+          first = map_channels(d, first, c, *map);
+          if (c + lanes < count) {
+            second = map_channels(d, second, c + lanes, *map);
+          }
+        }
+      }
+      pairs::store_neighbours(first, second, to);
+    }
+  }
+
+  const DirectConv1dWeight& w_;
+  const ConvInput& input_;
+  int64_t steps_;
+};
+
+// y = sums + bias (+ residual) in one panel's columns.
+void finish(
+    const ConvOutput& o,
+    const float* sums,
+    int t,
+    int rows,
+    size_t out,
+    size_t from) {
+  constexpr size_t width = 32;
+  const size_t columns = std::min(out - from, width);
+  if (columns < width) {
+    for (int r = 0; r < rows; ++r, sums += width) {
+      const size_t at = (t + r) * out + from;
+      for (size_t c = 0; c < columns; ++c) {
+        o.y[at + c] = sums[c] + o.bias[from + c] +
+            (o.residual == nullptr ? 0.0f : o.residual[at + c]);
+      }
+    }
+    return;
+  }
+  const hn::CappedTag<float, 16> d;
+  const size_t lanes = hn::Lanes(d);
+  for (int r = 0; r < rows; ++r, sums += width) {
+    const size_t at = (t + r) * out + from;
+    for (size_t c = 0; c < width; c += lanes) {
+      auto v = hn::Add(hn::LoadU(d, sums + c), hn::LoadU(d, o.bias + from + c));
+      if (o.residual != nullptr) {
+        v = hn::Add(v, hn::LoadU(d, o.residual + at + c));
+      }
+      hn::StoreU(v, d, o.y + at + c);
+    }
+  }
+}
+
+void convolve_tiles(
+    const DirectConv1dWeight& w,
+    const ConvInput& input,
+    const ConvOutput& output) {
+  const TileRows source(w, input);
+  const int threads = omp_get_max_threads();
+  constexpr int step = 32; // rows
+  // Rows a block: so few that they stay in the second cache while the weights
+  // stream by, so many that weights from beyond it come in time.
+  int block = std::clamp(131072 / std::max(1, w.panels.depth()), step, 384);
+  const int per_thread = (output.time + threads - 1) / threads;
+  int pieces = 1;
+  if (per_thread < block && static_cast<size_t>(w.in) * w.kernel > 512 &&
+      w.panels.count() > 1) {
+    // Weights outweigh a short sequence: each thread reads its part of them.
+    pieces = std::min(threads, w.panels.count());
+  } else {
+    // Equal shares.
+    const int shares =
+        (output.time + block * threads - 1) / (block * threads) * threads;
+    block = (output.time + shares - 1) / shares;
+  }
+  block = (block + step - 1) / step * step;
+  const int blocks = (output.time + block - 1) / block;
+  const int piece_panels = (w.panels.count() + pieces - 1) / pieces;
+  const size_t panel_size =
+      static_cast<size_t>(w.panels.depth()) * w.panels.width();
+#pragma omp parallel
+  {
+    static thread_local Scratch words_scratch;
+    static thread_local Scratch sums_scratch;
+    float* sums = sums_scratch.floats(static_cast<int64_t>(block) * 32);
+    int loaded = -1;
+    uint32_t* a = nullptr;
+    auto multiply = [&](int item) {
+      const int t = item % blocks * block;
+      const int rows = std::min(block, output.time - t);
+      if (loaded != t) {
+        loaded = t;
+        a = reinterpret_cast<uint32_t*>(
+            words_scratch.floats(source.needed(rows)));
+        source.load(t, rows, a);
+      }
+      const int panel = item / blocks * piece_panels;
+      const int end = std::min(panel + piece_panels, w.panels.count());
+      for (int p = panel; p < end; ++p) {
+        amx::add_bf16(
+            {.a = a,
+             .a_stride = (w.joined ? 1 : input.stride) * amx::kStep,
+             .a_tap = w.joined ? 0 : input.dilation * amx::kStep,
+             .a_step = source.span(rows) * amx::kStep,
+             .b = w.panels.pairs() + p * panel_size,
+             .b_stride = 32,
+             .b_tap = static_cast<int64_t>(w.panels.matrix_stride()),
+             .taps = w.joined ? 1 : w.kernel,
+             .depth = w.panels.depth(),
+             .rows = rows,
+             .columns = 32,
+             .c_stride = 32,
+             .overwrite = true},
+            sums);
+        finish(output, sums, t, rows, w.out, static_cast<size_t>(p) * 32);
+      }
+    };
+    if (pieces == 1) {
+#pragma omp for schedule(dynamic)
+      for (int item = 0; item < blocks; ++item) {
+        multiply(item);
+      }
+    } else {
+      // Pieces of one block lie apart, so that each thread keeps to its part of
+      // the weights.
+#pragma omp for schedule(static)
+      for (int item = 0; item < blocks * pieces; ++item) {
+        multiply(item);
+      }
+    }
+  }
+}
+
 void convolve_direct(
     const DirectConv1dWeight& w,
     const ConvInput& input,
     const ConvOutput& output) {
   const size_t out = w.out;
   const bool as_pairs = w.panels.type() == PanelType::bf16_pairs;
-  const int step = as_pairs ? (runs_amx() ? 32 : 12) : 6;
+  if (as_pairs && runs_amx()) {
+    return convolve_tiles(w, input, output);
+  }
+  const int step = as_pairs ? 12 : 6;
   const Rows source(w, input, as_pairs);
   // Rows a block: small enough that their inputs stay in the second cache while
   // the weights stream by. Short sequences are shared among the threads by

@@ -9,6 +9,7 @@
 
 #include "kernels/affine_amx.h"
 #include "kernels/affine_gemm.h"
+#include "kernels/bf16_amx.h"
 #include "kernels/gemm_pieces.h"
 #include "kernels/parallel.h"
 #include "kernels/rows.h"
@@ -402,6 +403,9 @@ void linear_product(const GemmArgs& original) {
   }
   if (affine_amx_runs(args)) {
     return affine_amx(args);
+  }
+  if (bf16_amx_runs(args)) {
+    return bf16_amx(args);
   }
   if (affine_gemm_runs(args.w)) {
     return affine_gemm(args);

@@ -30,7 +30,7 @@ struct WeightMatrix {
 struct GemmArgs {
   const void* x = nullptr; // [m, columns]
   FloatType x_type = FloatType::f32;
-  /// x need be no finer than 16-bit floats are: quantized products then take
+  /// x need be no finer than 16-bit floats are: products in bf16 or bytes take
   /// two parts of it instead of three. Of 16-bit x it goes without saying.
   bool coarse_x = false;
   int64_t m = 0;
