@@ -145,8 +145,7 @@ class Bf16Amx {
         transpose(rows);
 #pragma GCC unroll 16
         for (int64_t i = 0; i < kStep; ++i) {
-          _mm512_storeu_si512(
-              to + (k / 2 + i) * kPanel + half * 16, rows[i]);
+          _mm512_storeu_si512(to + (k / 2 + i) * kPanel + half * 16, rows[i]);
         }
       }
     }
