@@ -243,25 +243,6 @@ AFFINE_AMX void multiply_block(
   }
 }
 
-using Unpack = void (*)(const WeightMatrix&, int64_t, int64_t, int64_t, Panel&);
-
-Unpack unpack_of(int bits) {
-  switch (bits) {
-    case 2:
-      return unpack_panel<2, Panel>;
-    case 3:
-      return unpack_panel<3, Panel>;
-    case 4:
-      return unpack_panel<4, Panel>;
-    case 5:
-      return unpack_panel<5, Panel>;
-    case 6:
-      return unpack_panel<6, Panel>;
-    default:
-      return unpack_panel<8, Panel>;
-  }
-}
-
 template <int kPieces>
 class AffineAmx {
  public:
@@ -269,7 +250,7 @@ class AffineAmx {
       : args_(args),
         pieces_(args, kBlock, kPanel, kWidth),
         depth_blocks_((args.w.columns + kDepth - 1) / kDepth),
-        unpack_(unpack_of(args.w.bits)) {}
+        unpack_(unpack_of<Panel>(args.w.bits)) {}
 
   void run() {
     static thread_local Scratch scratch;
@@ -373,20 +354,19 @@ class AffineAmx {
   const GemmArgs& args_;
   GemmPieces pieces_;
   int64_t depth_blocks_;
-  Unpack unpack_;
+  Unpack<Panel> unpack_;
   BlockOfX<kPieces>* x_ = nullptr; // [blocks of rows, depth blocks]
 };
 
 } // namespace
 
 bool affine_amx_runs(const GemmArgs& args) {
-  return args.w.bits != 0 && args.m >= kFewestRows && runs_amx();
+  return args.w.bits != 0 && args.x_type != FloatType::bf16 &&
+      args.m >= kFewestRows && runs_amx();
 }
 
 void affine_amx(const GemmArgs& args) {
-  if (args.x_type == FloatType::bf16) {
-    AffineAmx<1>(args).run();
-  } else if (args.x_type == FloatType::f16 || args.coarse_x) {
+  if (args.x_type == FloatType::f16 || args.coarse_x) {
     AffineAmx<2>(args).run();
   } else {
     AffineAmx<3>(args).run();

@@ -160,8 +160,8 @@ VNNI_INLINE void transpose(__m512i* v) {
 constexpr int64_t kPanel = 32;
 
 /// Rows [row, row + kPanel), columns [k, k + count) of W; zeros beyond its
-/// rows. panel.put(c, half, v) takes columns [4 c, 4 c + 4) of 16 rows from
-/// `half` on, as four bytes a row.
+/// rows. Fills panel.scales and .biases of 16 rows from `half` on; then
+/// panel.put(c, half, v) takes their columns [4 c, 4 c + 4), four bytes a row.
 template <int kBits, class Panel>
 VNNI void unpack_panel(
     const WeightMatrix& w,
@@ -179,21 +179,6 @@ VNNI void unpack_panel(
   for (int64_t half = 0; half < kPanel; half += 16) {
     const int64_t rows = std::clamp<int64_t>(w.rows - row - half, 0, 16);
     __m512i v[16];
-    for (int64_t c = 0; c < count; c += 64) {
-      const int64_t bytes = std::min<int64_t>(64, count - c) * kBits / 8;
-      const __mmask64 bytes_mask = bytes == 64 ? ~0ULL : (1ULL << bytes) - 1;
-      for (int64_t r = 0; r < 16; ++r) {
-        v[r] = r < rows
-            ? load_values<kBits>(
-                  data + (row + half + r) * row_bytes + (k + c) * kBits / 8,
-                  bytes_mask)
-            : _mm512_setzero_si512();
-      }
-      transpose(v);
-      for (int64_t i = 0; i < std::min<int64_t>(16, (count - c) / 4); ++i) {
-        panel.put(c / 4 + i, half, v[i]);
-      }
-    }
     for (int64_t g = 0; g < used; g += 16) {
       const int64_t here = std::min<int64_t>(16, used - g);
       const auto mask = static_cast<__mmask16>((1 << here) - 1);
@@ -213,6 +198,43 @@ VNNI void unpack_panel(
         }
       }
     }
+    for (int64_t c = 0; c < count; c += 64) {
+      const int64_t bytes = std::min<int64_t>(64, count - c) * kBits / 8;
+      const __mmask64 bytes_mask = bytes == 64 ? ~0ULL : (1ULL << bytes) - 1;
+      for (int64_t r = 0; r < 16; ++r) {
+        v[r] = r < rows
+            ? load_values<kBits>(
+                  data + (row + half + r) * row_bytes + (k + c) * kBits / 8,
+                  bytes_mask)
+            : _mm512_setzero_si512();
+      }
+      transpose(v);
+      for (int64_t i = 0; i < std::min<int64_t>(16, (count - c) / 4); ++i) {
+        panel.put(c / 4 + i, half, v[i]);
+      }
+    }
+  }
+}
+
+template <class Panel>
+using Unpack = void (*)(const WeightMatrix&, int64_t, int64_t, int64_t, Panel&);
+
+/// unpack_panel of weights of so many bits.
+template <class Panel>
+Unpack<Panel> unpack_of(int bits) {
+  switch (bits) {
+    case 2:
+      return unpack_panel<2, Panel>;
+    case 3:
+      return unpack_panel<3, Panel>;
+    case 4:
+      return unpack_panel<4, Panel>;
+    case 5:
+      return unpack_panel<5, Panel>;
+    case 6:
+      return unpack_panel<6, Panel>;
+    default:
+      return unpack_panel<8, Panel>;
   }
 }
 

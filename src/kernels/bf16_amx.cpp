@@ -1,4 +1,4 @@
-// Panels of 32 rows of W are transposed to pairs of bf16 in the cache, and x
+// Panels of 32 rows of W become columns of bf16 pairs in the cache, and x is
 // multiplied by them.
 #include "kernels/bf16_amx.h"
 
@@ -13,22 +13,17 @@
 #include "kernels/simd.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
-#include <immintrin.h>
-
-// GCC 12 takes its own undefined operands of such functions for mistakes.
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-
-#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl")))
-#define AVX512_INLINE AVX512 __attribute__((always_inline)) static inline
+#include "kernels/affine_vnni-inl.h"
 
 namespace mlx_audio::kernels {
 
 namespace {
 
+using namespace vnni;
 using amx::kStep;
 
-constexpr int64_t kPanel = 32; // rows of W
+// For fewer rows of x, dequantizing W takes longer than it saves.
+constexpr int64_t kFewestRows = 24;
 
 // Bits of those of 16 columns from `column` on that a row of `columns` has.
 __mmask16 mask_of(int64_t columns, int64_t column) {
@@ -43,46 +38,47 @@ int64_t parts_of(const GemmArgs& args) {
   return args.x_type == FloatType::f16 || args.coarse_x ? 2 : 3;
 }
 
-// Rows of 16 words become columns.
-AVX512_INLINE void transpose(__m512i (&rows)[16]) {
-  __m512i t[16];
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) {
-    t[2 * i] = _mm512_unpacklo_epi32(rows[2 * i], rows[2 * i + 1]);
-    t[2 * i + 1] = _mm512_unpackhi_epi32(rows[2 * i], rows[2 * i + 1]);
-  }
+// Takes panels of unpack_panel as pairs of bf16.
+struct DequantizedPanel {
+  static constexpr int64_t kDepth = 1024; // columns at once
+
+  uint32_t* pairs; // [kDepth / 2, kPanel]
+  int64_t group;
+  alignas(64) float scales[kDepth / 32][kPanel];
+  alignas(64) float biases[kDepth / 32][kPanel];
+
+  VNNI void put(int64_t c, int64_t half, __m512i v) {
+    const int64_t g = 4 * c / group;
+    const __m512 scale = _mm512_load_ps(scales[g] + half);
+    const __m512 bias = _mm512_load_ps(biases[g] + half);
+    const __m512i byte = _mm512_set1_epi32(255);
+    const __m512i round = _mm512_set1_epi32(0x8000);
+    __m512i values[4];
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    const int at = 4 * i;
-    rows[at] = _mm512_unpacklo_epi64(t[at], t[at + 2]);
-    rows[at + 1] = _mm512_unpackhi_epi64(t[at], t[at + 2]);
-    rows[at + 2] = _mm512_unpacklo_epi64(t[at + 1], t[at + 3]);
-    rows[at + 3] = _mm512_unpackhi_epi64(t[at + 1], t[at + 3]);
+    for (int i = 0; i < 4; ++i) {
+      const __m512i code = _mm512_and_si512(_mm512_srli_epi32(v, 8 * i), byte);
+      values[i] = _mm512_add_epi32(
+          _mm512_castps_si512(
+              _mm512_fmadd_ps(_mm512_cvtepi32_ps(code), scale, bias)),
+          round);
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i) {
+      _mm512_storeu_si512(
+          pairs + (2 * c + i) * kPanel + half,
+          _mm512_or_si512(
+              _mm512_srli_epi32(values[2 * i], 16),
+              _mm512_and_si512(values[2 * i + 1], _mm512_set1_epi32(~0xffff))));
+    }
   }
-  // Now rows[4 i + j] has, in each quarter q, word 4 q + j of rows 4 i to
-  // 4 i + 3.
-#pragma GCC unroll 4
-  for (int j = 0; j < 4; ++j) {
-    const __m512i a = _mm512_shuffle_i32x4(rows[j], rows[4 + j], 0x44);
-    const __m512i b = _mm512_shuffle_i32x4(rows[j], rows[4 + j], 0xee);
-    const __m512i c = _mm512_shuffle_i32x4(rows[8 + j], rows[12 + j], 0x44);
-    const __m512i d = _mm512_shuffle_i32x4(rows[8 + j], rows[12 + j], 0xee);
-    t[j] = _mm512_shuffle_i32x4(a, c, 0x88);
-    t[4 + j] = _mm512_shuffle_i32x4(a, c, 0xdd);
-    t[8 + j] = _mm512_shuffle_i32x4(b, d, 0x88);
-    t[12 + j] = _mm512_shuffle_i32x4(b, d, 0xdd);
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) {
-    rows[i] = t[i];
-  }
-}
+};
 
 class Bf16Amx {
  public:
   explicit Bf16Amx(const GemmArgs& args)
       : args_(args),
         pieces_(args, kPanel, kPanel),
+        unpack_(unpack_of<DequantizedPanel>(args.w.bits)),
         parts_(parts_of(args)),
         steps_((args.w.columns + 2 * kStep - 1) / (2 * kStep)),
         step_(args.m * kStep) {}
@@ -98,7 +94,7 @@ class Bf16Amx {
 
  private:
   // x_ is [parts, steps, m, 2 kStep]; columns beyond the last are zeros.
-  AVX512 void split(int64_t row) {
+  VNNI void split(int64_t row) {
     static thread_local Scratch scratch;
     const int64_t columns = args_.w.columns;
     const int64_t width = args_.x_type == FloatType::f32 ? 4 : 2;
@@ -127,7 +123,24 @@ class Bf16Amx {
   }
 
   // Rows of W from `row` on as [words of depth][kPanel], zeros beyond its ends.
-  AVX512 void pack(int64_t row, uint32_t* to) const {
+  void pack(int64_t row, uint32_t* to) const {
+    if (args_.w.bits == 0) {
+      return transpose_rows(row, to);
+    }
+    DequantizedPanel panel;
+    panel.group = args_.w.group;
+    for (int64_t k = 0; k < args_.w.columns; k += DequantizedPanel::kDepth) {
+      panel.pairs = to + k / 2 * kPanel;
+      unpack_(
+          args_.w,
+          row,
+          k,
+          std::min(DequantizedPanel::kDepth, args_.w.columns - k),
+          panel);
+    }
+  }
+
+  VNNI void transpose_rows(int64_t row, uint32_t* to) const {
     const int64_t columns = args_.w.columns;
     const auto* w = static_cast<const uint16_t*>(args_.w.data);
     for (int64_t half = 0; half < 2; ++half) {
@@ -184,6 +197,7 @@ class Bf16Amx {
 
   const GemmArgs& args_;
   GemmPieces pieces_;
+  Unpack<DequantizedPanel> unpack_;
   int64_t parts_;
   int64_t steps_;
   int64_t step_; // words of x that a step takes
@@ -193,7 +207,10 @@ class Bf16Amx {
 } // namespace
 
 bool bf16_amx_runs(const GemmArgs& args) {
-  return args.w.bits == 0 && args.w.type == FloatType::bf16 && runs_amx();
+  const bool rounded = args.w.bits != 0 && args.x_type == FloatType::bf16 &&
+      args.m >= kFewestRows;
+  const bool stored = args.w.bits == 0 && args.w.type == FloatType::bf16;
+  return (rounded || stored) && runs_amx();
 }
 
 void bf16_amx(const GemmArgs& args) {

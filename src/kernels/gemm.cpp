@@ -401,11 +401,11 @@ void linear_product(const GemmArgs& original) {
   if (all_f32 && args.m >= 64) {
     return gemm_onednn(args);
   }
-  if (affine_amx_runs(args)) {
-    return affine_amx(args);
-  }
   if (bf16_amx_runs(args)) {
     return bf16_amx(args);
+  }
+  if (affine_amx_runs(args)) {
+    return affine_amx(args);
   }
   if (affine_gemm_runs(args.w)) {
     return affine_gemm(args);
