@@ -300,15 +300,9 @@ class AffineAmx {
 #pragma GCC unroll 3
           for (int64_t i = 0; i < kPieces; ++i) {
             // To the nearest; what is none stays one by the group's sum.
-            const __m512i bits = _mm512_add_epi32(
-                _mm512_castps_si512(rest), _mm512_set1_epi32(0x8000));
             _mm256_store_si256(
                 reinterpret_cast<__m256i*>(step[i][r] + c % kStep),
-                _mm512_cvtepi32_epi16(_mm512_srli_epi32(bits, 16)));
-            rest = _mm512_sub_ps(
-                rest,
-                _mm512_castsi512_ps(
-                    _mm512_slli_epi32(_mm512_srli_epi32(bits, 16), 16)));
+                take_bf16(rest));
           }
         }
         to.sums[k % kDepth / group][r] = _mm512_reduce_add_ps(sum);

@@ -156,6 +156,15 @@ VNNI_INLINE void transpose(__m512i* v) {
   }
 }
 
+/// Takes bf16s to the nearest, as 16 bits each, out of `rest`.
+VNNI_INLINE __m256i take_bf16(__m512& rest) {
+  const __m512i bits = _mm512_srli_epi32(
+      _mm512_add_epi32(_mm512_castps_si512(rest), _mm512_set1_epi32(0x8000)),
+      16);
+  rest = _mm512_sub_ps(rest, _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16)));
+  return _mm512_cvtepi32_epi16(bits);
+}
+
 /// Rows of W in a panel: two vectors of sums.
 constexpr int64_t kPanel = 32;
 

@@ -7,7 +7,6 @@
 #include "kernels/amx.h"
 #include "kernels/gemm_pieces.h"
 #include "kernels/parallel.h"
-#include "kernels/round_up.h"
 #include "kernels/rows.h"
 #include "kernels/scratch.h"
 #include "kernels/simd.h"
@@ -109,15 +108,9 @@ class Bf16Amx {
       uint16_t* to =
           x_ + (c / (2 * kStep) * args_.m + row) * 2 * kStep + c % (2 * kStep);
       for (int64_t part = 0; part < parts_; ++part) {
-        const __m512i bits = _mm512_add_epi32(
-            _mm512_castps_si512(rest), _mm512_set1_epi32(0x8000));
         _mm256_storeu_si256(
             reinterpret_cast<__m256i*>(to + part * steps_ * step_ * 2),
-            _mm512_cvtepi32_epi16(_mm512_srli_epi32(bits, 16)));
-        rest = _mm512_sub_ps(
-            rest,
-            _mm512_castsi512_ps(
-                _mm512_and_si512(bits, _mm512_set1_epi32(~0xffff))));
+            take_bf16(rest));
       }
     }
   }

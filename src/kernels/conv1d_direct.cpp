@@ -266,23 +266,20 @@ class TileRows {
     for (size_t c = 0; c < count; c += 2 * lanes, to += step) {
       pairs::VF first = hn::Zero(d);
       pairs::VF second = hn::Zero(d);
-      if (from != nullptr && c + 2 * lanes <= count) {
-        first = hn::LoadU(d, from + c);
-        second = hn::LoadU(d, from + c + lanes);
-        if (map != nullptr) {
-          first = map_channels(d, first, c, *map);
-          second = map_channels(d, second, c + lanes, *map);
+      if (from != nullptr) {
+        const float* values = from + c;
+        if (c + 2 * lanes > count) {
+          std::fill_n(tail, 2 * lanes, 0.0f);
+          std::copy_n(values, count - c, tail);
+          values = tail;
         }
-      } else if (from != nullptr) {
-        std::fill_n(tail, 2 * lanes, 0.0f);
-        std::copy_n(from + c, count - c, tail);
-        first = hn::Load(d, tail);
-        second = hn::Load(d, tail + lanes);
+        first = hn::LoadU(d, values);
+        second = hn::LoadU(d, values + lanes);
         if (map != nullptr) {
           first = map_channels(d, first, c, *map);
-          if (c + lanes < count) {
-            second = map_channels(d, second, c + lanes, *map);
-          }
+        }
+        if (map != nullptr && c + lanes < count) {
+          second = map_channels(d, second, c + lanes, *map);
         }
       }
       pairs::store_neighbours(first, second, to);
