@@ -108,6 +108,35 @@ void rotate_row(float* x, const float* cosine, const float* sine, int half) {
   }
 }
 
+// The same for pairs (2 i, 2 i + 1).
+void rotate_pairs_row(
+    float* x,
+    const float* cosine,
+    const float* sine,
+    int half) {
+  const F d;
+  const int lanes = static_cast<int>(hn::Lanes(d));
+  int i = 0;
+  for (; i + lanes <= half; i += lanes) {
+    V a;
+    V b;
+    hn::LoadInterleaved2(d, x + 2L * i, a, b);
+    V c = hn::LoadU(d, cosine + i);
+    V s = hn::LoadU(d, sine + i);
+    hn::StoreInterleaved2(
+        hn::NegMulAdd(b, s, hn::Mul(a, c)),
+        hn::MulAdd(a, s, hn::Mul(b, c)),
+        d,
+        x + 2L * i);
+  }
+  for (; i < half; ++i) {
+    float a = x[2 * i];
+    float b = x[2 * i + 1];
+    x[2 * i] = a * cosine[i] - b * sine[i];
+    x[2 * i + 1] = b * cosine[i] + a * sine[i];
+  }
+}
+
 // gate = silu(gate) * up
 void gate_row(float* gate, const float* up, int count) {
   const F d;
@@ -167,6 +196,7 @@ namespace mlx_audio::kernels {
 HWY_EXPORT(rms_norm_row);
 HWY_EXPORT(add_row);
 HWY_EXPORT(rotate_row);
+HWY_EXPORT(rotate_pairs_row);
 HWY_EXPORT(gate_row);
 HWY_EXPORT(attend_row);
 
@@ -328,10 +358,8 @@ struct Step {
   void set_angles() const {
     int half = s.head_dim / 2;
     for (int i = 0; i < half; ++i) {
-      double frequency =
-          std::pow(static_cast<double>(s.rope_theta), -2.0 * i / s.head_dim);
       for (int r = 0; r < rows; ++r) {
-        double angle = position(r) * frequency;
+        double angle = position(r) * s.rope_frequencies[i];
         size_t at = static_cast<size_t>(r) * half + i;
         cosine[at] = static_cast<float>(std::cos(angle));
         sine[at] = static_cast<float>(std::sin(angle));
@@ -350,7 +378,11 @@ struct Step {
     }
     int half = s.head_dim / 2;
     size_t at = static_cast<size_t>(row) * half;
-    HWY_DYNAMIC_DISPATCH(rotate_row)(x, cosine + at, sine + at, half);
+    if (s.rope_interleaved) {
+      HWY_DYNAMIC_DISPATCH(rotate_pairs_row)(x, cosine + at, sine + at, half);
+    } else {
+      HWY_DYNAMIC_DISPATCH(rotate_row)(x, cosine + at, sine + at, half);
+    }
   }
 
   // Puts a row's k and v of one head into the caches and turns its queries.

@@ -15,7 +15,8 @@ struct DecoderStepShape {
   int heads;
   int kv_heads;
   int head_dim;
-  float rope_theta;
+  const double* rope_frequencies; // radians a position, [head_dim / 2]
+  bool rope_interleaved; // pairs (2 i, 2 i + 1), not (i, i + head_dim / 2)
   float norm_eps;
 };
 

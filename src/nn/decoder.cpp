@@ -79,7 +79,19 @@ Decoder::Decoder(
     const std::string& path,
     const DecoderConfig& config)
     : config_(config),
-      norm_(weights.take(path + ".norm.weight", {config.hidden})) {
+      norm_(weights.take(path + ".norm.weight", {config.hidden})),
+      rope_frequencies_(rope_frequencies(
+          config.head_dim,
+          config.rope_theta,
+          config.rope_scaling)) {
+  if (config.rope_scaling) {
+    std::vector<float> periods;
+    for (double frequency : rope_frequencies_) {
+      periods.push_back(static_cast<float>(1 / frequency));
+    }
+    rope_periods_ =
+        mx::array(periods.data(), {static_cast<int>(periods.size())});
+  }
   layers_.reserve(config.layers);
   for (int i = 0; i < config.layers; ++i) {
     layers_.emplace_back(
@@ -165,7 +177,8 @@ void Decoder::step_cpu(
       config_.heads,
       config_.kv_heads,
       config_.head_dim,
-      config_.rope_theta,
+      rope_frequencies_.data(),
+      config_.rope_interleaved,
       config_.norm_eps};
   kernels::decoder_step_cpu(
       shape, kernel_->layers, kernel_->norm, views, steps, x, y);
@@ -228,10 +241,12 @@ mx::array Decoder::attention(
       return mx::fast::rope(
           y,
           config_.head_dim,
-          /* traditional */ false,
-          config_.rope_theta,
+          /* traditional */ config_.rope_interleaved,
+          rope_periods_ ? std::nullopt
+                        : std::optional<float>(config_.rope_theta),
           1.0f,
-          caches[b]->length());
+          caches[b]->length(),
+          rope_periods_);
     };
     auto [keys, values] = caches[b]->append(index, rotate(row(k)), row(v));
     auto bias = window_bias(steps, keys.shape(2), config_.window);

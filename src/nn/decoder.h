@@ -11,6 +11,7 @@
 #include "kernels/cpu_op.h"
 #include "nn/kv_cache.h"
 #include "nn/layers.h"
+#include "nn/rope.h"
 
 namespace mlx_audio::nn {
 
@@ -22,6 +23,10 @@ struct DecoderConfig {
   int kv_heads = 0;
   int head_dim = 0;
   float rope_theta = 10000;
+  std::optional<RopeScaling> rope_scaling = {};
+  /// Rotary pairs are (2 i, 2 i + 1) as in Llama's own weights, not
+  /// (i, i + head_dim / 2) as in transformers'.
+  bool rope_interleaved = false;
   float norm_eps = 1e-6f;
   bool qk_norm = false; ///< RMS norm of each head's query and key (Qwen 3)
   bool layer_scale = false; ///< residual branches times a vector (Touvron 2021)
@@ -103,6 +108,8 @@ class Decoder {
   DecoderConfig config_;
   std::vector<DecoderLayer> layers_;
   mx::array norm_; // [hidden]
+  std::vector<double> rope_frequencies_; // [head_dim / 2]
+  std::optional<mx::array> rope_periods_; // their inverses, if scaled
   struct Kernel; // the weights as the CPU kernel wants them
   std::shared_ptr<Kernel> kernel_;
 };

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "kernels/cpu_op.h"
 #include "mlx/random.h"
 #include "nn/window.h"
 
@@ -23,7 +24,7 @@ DecoderConfig tiny(int window) {
       .window = window};
 }
 
-Decoder random_decoder(const DecoderConfig& c) {
+std::map<std::string, mx::array> random_tensors(const DecoderConfig& c) {
   std::map<std::string, mx::array> tensors;
   uint64_t seed = 1;
   auto add = [&](const std::string& name, const mx::Shape& shape) {
@@ -49,7 +50,11 @@ Decoder random_decoder(const DecoderConfig& c) {
     add(at + ".mlp.down_proj.weight", {c.hidden, c.intermediate});
   }
   add("m.norm.weight", {c.hidden});
-  Weights weights(std::move(tensors), "random");
+  return tensors;
+}
+
+Decoder random_decoder(const DecoderConfig& c) {
+  Weights weights(random_tensors(c), "random");
   return Decoder(weights, "m", c);
 }
 
@@ -134,6 +139,79 @@ TEST(Decoder, SequencesOfABatchAreAlone) {
     auto same = mx::slice(together, {b, 0, 0}, {b + 1, 1, config.hidden});
     EXPECT_LE(difference(one, same), 1e-5f) << b;
   }
+}
+
+// Llama's rotary pairs and stretched frequencies: the kernel against the
+// composition, whose rotations are MLX's.
+TEST(Decoder, InterleavedAndScaledRotationsAreMlxs) {
+  auto config = tiny(0);
+  config.head_dim = 32; // more than a vector of pairs, and a rest
+  config.rope_theta = 500000;
+  config.rope_scaling = RopeScaling{.context = 64};
+  for (bool interleaved : {false, true}) {
+    config.rope_interleaved = interleaved;
+    auto run = [&] {
+      auto decoder = random_decoder(config);
+      auto cache = decoder.make_cache();
+      KvCache* pointer = &cache;
+      auto x = input(1, 40, config.hidden);
+      auto first = decoder(steps_of(x, 0, 33), {&pointer, 1});
+      auto rest = decoder(steps_of(x, 33, 40), {&pointer, 1});
+      auto y = mx::concatenate({first, rest}, 1);
+      y.eval();
+      return y;
+    };
+    auto kernel = run();
+    kernels::ScopedMlxOps mlx;
+    EXPECT_LE(difference(kernel, run()), 2e-5f) << interleaved;
+  }
+}
+
+// Half-split weights are interleaved ones with the rows of each head moved.
+TEST(Decoder, InterleavedPairsAreHalvesMoved) {
+  auto config = tiny(0);
+  config.qk_norm = false;
+  auto move = [&](const mx::array& w, int heads) {
+    auto pairs = mx::reshape(w, {heads, config.head_dim / 2, 2, config.hidden});
+    return mx::reshape(mx::transpose(pairs, {0, 2, 1, 3}), w.shape());
+  };
+  auto run = [&](bool interleaved) {
+    auto tensors = random_tensors(config);
+    config.rope_interleaved = interleaved;
+    if (!interleaved) {
+      for (int i = 0; i < config.layers; ++i) {
+        std::string at = "m.layers." + std::to_string(i) + ".self_attn.";
+        auto& q = tensors.at(at + "q_proj.weight");
+        auto& k = tensors.at(at + "k_proj.weight");
+        q = move(q, config.heads);
+        k = move(k, config.kv_heads);
+      }
+    }
+    Weights weights(std::move(tensors), "random");
+    Decoder decoder(weights, "m", config);
+    auto cache = decoder.make_cache();
+    KvCache* pointer = &cache;
+    auto y = decoder(input(1, 9, config.hidden), {&pointer, 1});
+    y.eval();
+    return y;
+  };
+  EXPECT_LE(difference(run(true), run(false)), 1e-5f);
+}
+
+// Values of Hugging Face's _compute_llama3_parameters for dim 8, theta 500000
+// and Llama 3.2's scaling.
+TEST(Rope, SlowRotationsAreStretched) {
+  auto plain = rope_frequencies(8, 500000);
+  auto scaled = rope_frequencies(8, 500000, RopeScaling{});
+  const double frequencies[] = {1, 0.0376060309, 0.00141421356, 5.3182959e-5};
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_NEAR(plain[i] / frequencies[i], 1, 1e-6) << i;
+  }
+  EXPECT_DOUBLE_EQ(scaled[0], plain[0]);
+  EXPECT_DOUBLE_EQ(scaled[1], plain[1]);
+  // 1.844 turns in 8192 positions: (1.844 - 1) / 3 of it stays.
+  EXPECT_NEAR(scaled[2], 4.295568e-4, 1e-9);
+  EXPECT_DOUBLE_EQ(scaled[3], plain[3] / 32);
 }
 
 TEST(WindowBias, IsNothingWhereCausalitySaysItAll) {
