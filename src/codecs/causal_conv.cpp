@@ -22,6 +22,19 @@ mx::array with_past(const mx::array& x, Past& past, int reach) {
 
 } // namespace
 
+nn::Linear pointwise(
+    nn::Weights& weights,
+    const std::string& path,
+    nn::ConvLayout layout,
+    int in,
+    int out) {
+  auto shape = layout == nn::ConvLayout::mlx ? mx::Shape{out, 1, in}
+                                             : mx::Shape{out, in, 1};
+  auto weight = weights.take(path + ".weight", shape);
+  return nn::Linear(
+      kernels::LinearWeight{.weight = mx::reshape(weight, {out, in})});
+}
+
 CausalConv1d::CausalConv1d(
     nn::Weights& weights,
     const std::string& path,
@@ -63,7 +76,8 @@ CausalConvTranspose1d::CausalConvTranspose1d(
     int in,
     int out,
     int kernel,
-    int stride)
+    int stride,
+    int groups /* = 1 */)
     // What is cut at the left belongs to the inputs of the past.
     : conv_(
           weights,
@@ -72,7 +86,7 @@ CausalConvTranspose1d::CausalConvTranspose1d(
           in,
           out,
           kernel,
-          {.stride = stride, .padding = kernel - stride}),
+          {.stride = stride, .padding = kernel - stride, .groups = groups}),
       reach_(kernel / stride - 1) {}
 
 mx::array CausalConvTranspose1d::operator()(const mx::array& x, Past& past)

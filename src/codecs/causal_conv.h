@@ -11,6 +11,14 @@ namespace mlx_audio::codecs {
 
 namespace mx = mlx::core;
 
+/// `path.weight` of a convolution of one tap without bias, as a matrix.
+nn::Linear pointwise(
+    nn::Weights& weights,
+    const std::string& path,
+    nn::ConvLayout layout,
+    int in,
+    int out);
+
 /// The inputs that a layer still needs; empty at the start of a sequence.
 using Past = std::optional<mx::array>;
 
@@ -55,7 +63,8 @@ class CausalConvTranspose1d {
       int in,
       int out,
       int kernel,
-      int stride);
+      int stride,
+      int groups = 1);
 
   mx::array operator()(const mx::array& x, Past& past) const;
   /// Of snake(x).

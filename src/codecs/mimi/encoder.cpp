@@ -1,21 +1,13 @@
 #include "codecs/mimi/encoder.h"
 
-#include <cmath>
-
 #include "codecs/codebook.h"
-#include "kernels/attention.h"
-#include "nn/window.h"
+#include "kernels/elu.h"
 
 namespace mlx_audio::codecs::mimi {
 
 namespace {
 
-mx::array elu(const mx::array& x) {
-  return mx::where(
-      mx::greater(x, mx::array(0.0f)),
-      x,
-      mx::expm1(mx::minimum(x, mx::array(0.0f))));
-}
+using kernels::elu;
 
 mx::array take_projection(
     nn::Weights& weights,
@@ -29,13 +21,9 @@ mx::array take_projection(
   return mx::astype(mx::reshape(weight, {out, in}), mx::float32);
 }
 
-int stages(const EncoderConfig& c) {
-  return static_cast<int>(c.ratios.size());
-}
-
 // Index of the last convolution in the list of layers, activations included.
-int last_index(const EncoderConfig& c) {
-  return 2 + stages(c) * (c.residual_layers + 2);
+int last_index(const Config& c) {
+  return 2 + c.stages() * (c.residual_layers + 2);
 }
 
 } // namespace
@@ -83,9 +71,8 @@ Encoder::Encoder(
     nn::Weights& weights,
     const std::string& path,
     nn::ConvLayout layout,
-    const EncoderConfig& c)
-    : config_(c),
-      first_(
+    const Config& c)
+    : first_(
           weights,
           path + ".encoder.layers.0.conv",
           layout,
@@ -96,9 +83,10 @@ Encoder::Encoder(
           weights,
           path + ".encoder.layers." + std::to_string(last_index(c)) + ".conv",
           layout,
-          c.filters << stages(c),
+          c.filters << c.stages(),
           c.hidden,
           c.last_kernel),
+      transformer_(weights, path + ".encoder_transformer", c),
       downsample_(
           weights,
           path + ".downsample.conv",
@@ -123,7 +111,7 @@ Encoder::Encoder(
           c.codebook_dim)) {
   int channels = c.filters;
   int index = 1;
-  for (int s = stages(c) - 1; s >= 0; --s) {
+  for (int s = c.stages() - 1; s >= 0; --s) {
     std::vector<std::pair<PaddedConv1d, PaddedConv1d>> residuals;
     int dilation = 1;
     for (int j = 0; j < c.residual_layers; ++j, dilation *= c.dilation_growth) {
@@ -155,24 +143,6 @@ Encoder::Encoder(
              c.ratios[s])});
     channels *= 2;
   }
-  for (int i = 0; i < c.layers; ++i) {
-    std::string at = path + ".encoder_transformer.layers." + std::to_string(i);
-    auto linear = [&](const char* name, int in, int out) {
-      return nn::Linear(weights, at + name, in, out);
-    };
-    layers_.push_back(
-        {nn::LayerNorm(weights, at + ".input_layernorm", c.hidden, c.norm_eps),
-         nn::LayerNorm(
-             weights, at + ".post_attention_layernorm", c.hidden, c.norm_eps),
-         linear(".self_attn.q_proj", c.hidden, c.hidden),
-         linear(".self_attn.k_proj", c.hidden, c.hidden),
-         linear(".self_attn.v_proj", c.hidden, c.hidden),
-         linear(".self_attn.o_proj", c.hidden, c.hidden),
-         linear(".mlp.fc1", c.hidden, c.intermediate),
-         linear(".mlp.fc2", c.intermediate, c.hidden),
-         weights.take(at + ".self_attn_layer_scale.scale", {c.hidden}),
-         weights.take(at + ".mlp_layer_scale.scale", {c.hidden})});
-  }
   for (int i = 0; i < c.quantizers; ++i) {
     std::string at = path +
         (i == 0 ? ".quantizer.semantic_residual_vector_quantizer"
@@ -190,28 +160,6 @@ Encoder::Encoder(
         path + ".quantizer." + part +
         "_residual_vector_quantizer.output_proj.weight");
   }
-}
-
-mx::array Encoder::attention(const Layer& layer, const mx::array& x) const {
-  int time = x.shape(1);
-  int dim = config_.hidden / config_.heads;
-  auto heads = [&](const mx::array& y) {
-    return mx::transpose(
-        mx::reshape(y, {1, time, config_.heads, dim}), {0, 2, 1, 3});
-  };
-  auto rotate = [&](const mx::array& y) {
-    return mx::fast::rope(y, dim, false, config_.rope_theta, 1.0f, 0);
-  };
-  auto bias = nn::window_bias(time, time, config_.window);
-  auto y = kernels::attention(
-      rotate(heads(layer.q(x))),
-      rotate(heads(layer.k(x))),
-      heads(layer.v(x)),
-      1 / std::sqrt(static_cast<float>(dim)),
-      bias ? kernels::Mask::none : kernels::Mask::causal,
-      bias);
-  return layer.o(
-      mx::reshape(mx::transpose(y, {0, 2, 1, 3}), {1, time, config_.hidden}));
 }
 
 mx::array Encoder::quantize(const mx::array& x) const {
@@ -251,11 +199,8 @@ mx::array Encoder::operator()(
   }
   x = last_(elu(x));
   tap("seanet", x);
-  for (const Layer& layer : layers_) {
-    x = x + attention(layer, layer.norm1(x)) * layer.scale1;
-    auto y = layer.fc1(layer.norm2(x), nn::Activation::gelu);
-    x = x + layer.fc2(y) * layer.scale2;
-  }
+  auto cache = transformer_.make_cache();
+  x = transformer_(x, cache);
   tap("transformer", x);
   x = downsample_(x);
   tap("downsample", x);

@@ -23,7 +23,7 @@ struct DecoderConfig {
 
 struct Config {
   DecoderConfig decoder;
-  mimi::EncoderConfig encoder;
+  mimi::Config encoder;
   int sample_rate = 24000;
   int encode_samples = 1920; // samples a frame, in
   int decode_samples = 1920; // samples a frame, out

@@ -7,20 +7,6 @@ namespace mlx_audio::codecs::qwen3 {
 
 namespace {
 
-// A convolution of kernel 1 without bias, as a matrix.
-nn::Linear pointwise(
-    nn::Weights& weights,
-    const std::string& path,
-    nn::ConvLayout layout,
-    int in,
-    int out) {
-  auto shape = layout == nn::ConvLayout::mlx ? mx::Shape{out, 1, in}
-                                             : mx::Shape{out, in, 1};
-  auto weight = weights.take(path + ".weight", shape);
-  return nn::Linear(
-      kernels::LinearWeight{.weight = mx::reshape(weight, {out, in})});
-}
-
 // x + sin(e^alpha x)^2 / (e^beta + 1e-9)
 kernels::SnakeBeta
 take_snake(nn::Weights& weights, const std::string& path, int channels) {
