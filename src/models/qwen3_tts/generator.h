@@ -10,7 +10,8 @@
 #include <random>
 #include <vector>
 
-#include "models/qwen3_tts/frame_cpu.h"
+#include "models/frame_cpu.h"
+#include "models/frame_loop.h"
 #include "models/qwen3_tts/prompt.h"
 #include "models/qwen3_tts/talker.h"
 #include "nn/sampler.h"
@@ -23,12 +24,6 @@ struct Settings {
   int max_frames = 2048;
   int min_frames = 2; // before these the end code is forbidden
   uint64_t seed = 0;
-};
-
-enum class Finish {
-  none, ///< more frames may follow
-  stop, ///< the model said that it is done
-  length, ///< max_frames or the model's context was reached
 };
 
 /// Intermediates of the first frames, for comparison with a reference.

@@ -46,36 +46,6 @@ std::string language_name(const std::string& language) {
   return found == names.end() ? name : found->second;
 }
 
-template <class T>
-void check_range(
-    const char* name,
-    const std::optional<T>& value,
-    T low,
-    T high) {
-  if (value && !(*value >= low && *value <= high)) {
-    throw Error(
-        ErrorKind::invalid_argument,
-        std::string(name) + " " + nlohmann::json(*value).dump() +
-            " is out of range",
-        "give " + nlohmann::json(low).dump() + " to " +
-            nlohmann::json(high).dump());
-  }
-}
-
-void check_sampling(const SpeechSampling& s) {
-  constexpr int most = 1 << 24;
-  check_range("temperature", s.temperature, 0.0f, 10.0f);
-  check_range("top_k", s.top_k, 0, most);
-  check_range("top_p", s.top_p, 0.0f, 1.0f);
-  check_range("min_p", s.min_p, 0.0f, 1.0f);
-  check_range("repetition_penalty", s.repetition_penalty, 0.1f, 10.0f);
-  check_range("max_tokens", s.max_tokens, 1, most);
-  check_range("min_new_tokens", s.min_new_tokens, 0, most);
-  check_range("subtalker_temperature", s.subtalker_temperature, 0.0f, 10.0f);
-  check_range("subtalker_top_k", s.subtalker_top_k, 0, most);
-  check_range("subtalker_top_p", s.subtalker_top_p, 0.0f, 1.0f);
-}
-
 Settings settings_of(const SpeechSampling& s, const GenerationConfig& g) {
   check_sampling(s);
   Settings settings;
@@ -103,7 +73,10 @@ class Model : public SpeechModel {
       : network_(Network::load(folder, nn::parse_dtype(options.dtype))),
         ids_(folder, network_->config),
         voices_(*network_, ids_),
-        loop_(std::make_shared<FrameLoop>(network_->talker, network_->config)) {
+        loop_(
+            std::make_shared<FrameLoop<Generator>>(
+                network_->talker,
+                network_->config)) {
     info_.architecture = "qwen3_tts";
     info_.path = folder;
     info_.sample_rate = 24000;
@@ -266,7 +239,7 @@ class Model : public SpeechModel {
   std::unique_ptr<Network> network_;
   TextIds ids_;
   Voices voices_;
-  std::shared_ptr<FrameLoop> loop_;
+  std::shared_ptr<FrameLoop<Generator>> loop_;
   SpeechModelInfo info_;
 };
 

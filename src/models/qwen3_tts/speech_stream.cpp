@@ -20,7 +20,7 @@ int most_frames(int tokens) {
 Stream::Stream(
     const Network& network,
     const TextIds& ids,
-    std::shared_ptr<FrameLoop> loop,
+    std::shared_ptr<FrameLoop<Generator>> loop,
     Plan plan)
     : network_(network),
       ids_(ids),

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "mlx_audio/speech.h"
-#include "models/qwen3_tts/frame_loop.h"
+#include "models/pieces.h"
+#include "models/qwen3_tts/generator.h"
 #include "models/qwen3_tts/network.h"
-#include "models/qwen3_tts/pieces.h"
 #include "models/qwen3_tts/text_ids.h"
 #include "models/qwen3_tts/voices.h"
 
@@ -35,7 +35,7 @@ class Stream : public SpeechStream {
   Stream(
       const Network& network,
       const TextIds& ids,
-      std::shared_ptr<FrameLoop> loop,
+      std::shared_ptr<FrameLoop<Generator>> loop,
       Plan plan);
   ~Stream() override;
   Stream(const Stream&) = delete;
@@ -54,7 +54,7 @@ class Stream : public SpeechStream {
   const Network& network_;
   const TextIds& ids_;
   Plan plan_;
-  std::shared_ptr<FrameLoop> loop_;
+  std::shared_ptr<FrameLoop<Generator>> loop_;
   std::optional<int> request_; // of the piece that is being spoken
   size_t piece_ = 0;
   bool done_ = false;

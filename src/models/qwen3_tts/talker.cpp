@@ -1,7 +1,6 @@
 #include "models/qwen3_tts/talker.h"
 
 #include "kernels/cpu_op.h"
-#include "models/qwen3_tts/frame_cpu.h"
 
 namespace mlx_audio::qwen3_tts {
 
@@ -122,9 +121,27 @@ mx::array Talker::embed_frames(const mx::array& codes) const {
   return sum;
 }
 
+FrameParts Talker::parts() const {
+  FrameParts parts{
+      .main = &decoder_,
+      .depth = &predictor_.decoder_,
+      .head = &head_.weight(),
+      .embeddings = {{&codec_embedding_.table()}}};
+  for (const auto& embedding : predictor_.embeddings_) {
+    parts.embeddings.push_back({&embedding.table()});
+  }
+  for (const auto& head : predictor_.heads_) {
+    parts.heads.push_back(&head.weight());
+  }
+  if (predictor_.projection_) {
+    parts.projection = &predictor_.projection_->weight();
+  }
+  return parts;
+}
+
 std::shared_ptr<const FrameCpu> Talker::frame_cpu() const {
-  if (frame_cpu_ == nullptr && FrameCpu::takes(*this)) {
-    frame_cpu_ = std::make_shared<FrameCpu>(*this);
+  if (frame_cpu_ == nullptr && FrameCpu::takes(parts())) {
+    frame_cpu_ = std::make_shared<FrameCpu>(parts());
   }
   return frame_cpu_;
 }

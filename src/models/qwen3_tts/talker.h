@@ -7,12 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "models/frame_cpu.h"
 #include "models/qwen3_tts/config.h"
 #include "nn/decoder.h"
 
 namespace mlx_audio::qwen3_tts {
-
-class FrameCpu;
 
 /// Predicts the other codes of a frame from its first one and the talker's
 /// hidden state, one codebook after the other.
@@ -39,7 +38,7 @@ class CodePredictor {
   }
 
  private:
-  friend class FrameCpu;
+  friend class Talker;
 
   std::vector<nn::Embedding> embeddings_;
   std::vector<nn::Linear> heads_;
@@ -77,7 +76,7 @@ class Talker {
   std::shared_ptr<const FrameCpu> frame_cpu() const;
 
  private:
-  friend class FrameCpu;
+  FrameParts parts() const;
 
   mx::Dtype dtype_; // of activations
   nn::Embedding codec_embedding_;

@@ -1,13 +1,13 @@
 // Voices taken from recordings, kept for the next request.
 #pragma once
 
-#include <list>
 #include <memory>
 
 #include "mlx_audio/speech.h"
 #include "models/qwen3_tts/network.h"
 #include "models/qwen3_tts/prompt.h"
 #include "models/qwen3_tts/text_ids.h"
+#include "models/reference_cache.h"
 
 namespace mlx_audio::qwen3_tts {
 
@@ -32,13 +32,9 @@ class Voices {
  private:
   std::shared_ptr<const Voice> make(const VoiceReference& reference) const;
 
-  struct Entry {
-    VoiceReference reference;
-    std::shared_ptr<const Voice> voice;
-  };
   const Network& network_;
   const TextIds& ids_;
-  std::list<Entry> recent_; // newest first
+  ReferenceCache<Voice> recent_;
 };
 
 } // namespace mlx_audio::qwen3_tts

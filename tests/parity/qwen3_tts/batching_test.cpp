@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "cases.h"
-#include "models/qwen3_tts/frame_loop.h"
+#include "models/qwen3_tts/generator.h"
 #include "models/qwen3_tts/speech_model.h"
 
 namespace mlx_audio::qwen3_tts {
@@ -164,7 +164,7 @@ TEST(Batching, AFramePerStepForAllAndNoneRunsFarAhead) {
   auto prompt = make_prompt(network.talker, network.config, request);
   Settings settings;
   settings.max_frames = settings.min_frames = 60;
-  FrameLoop loop(network.talker, network.config);
+  FrameLoop<Generator> loop(network.talker, network.config);
   int pulled = loop.add(prompt, settings);
   int waiting = loop.add(prompt, settings);
   std::vector<std::vector<int>> first;

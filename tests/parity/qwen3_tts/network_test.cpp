@@ -24,10 +24,6 @@ std::string lower(std::string text) {
   return text;
 }
 
-mx::array as_array(const std::vector<float>& values) {
-  return mx::array(values.data(), {static_cast<int>(values.size())});
-}
-
 class Qwen3TtsParity : public ::testing::TestWithParam<std::string> {
  protected:
   void expect_close(const char* tensor, const mx::array& value) {

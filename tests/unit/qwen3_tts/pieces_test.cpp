@@ -1,10 +1,10 @@
-#include "models/qwen3_tts/pieces.h"
+#include "models/pieces.h"
 
 #include <gtest/gtest.h>
 
 #include "text/unicode.h"
 
-namespace mlx_audio::qwen3_tts {
+namespace mlx_audio {
 namespace {
 
 int characters(std::string_view text) {
@@ -73,4 +73,4 @@ TEST(Pieces, NothingIsLost) {
 }
 
 } // namespace
-} // namespace mlx_audio::qwen3_tts
+} // namespace mlx_audio

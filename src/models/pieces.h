@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace mlx_audio::qwen3_tts {
+namespace mlx_audio {
 
 struct TextPiece {
   size_t begin; // bytes of the text, blanks at the ends left out
@@ -26,4 +26,4 @@ std::vector<TextPiece> split_pieces(
     int whole,
     int most);
 
-} // namespace mlx_audio::qwen3_tts
+} // namespace mlx_audio

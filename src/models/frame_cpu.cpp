@@ -1,11 +1,13 @@
-#include "models/qwen3_tts/frame_cpu.h"
+#include "models/frame_cpu.h"
 
 #include <algorithm>
 
 #include "kernels/gemv.h"
 #include "kernels/linear_cpu.h"
 
-namespace mlx_audio::qwen3_tts {
+namespace mlx_audio {
+
+namespace mx = mlx::core;
 
 namespace {
 
@@ -26,48 +28,47 @@ void product(
 
 } // namespace
 
-FrameCpu::FrameCpu(const Talker& talker)
-    : hidden_(talker.decoder_.config().hidden),
-      talker_(talker.decoder_),
-      predictor_(talker.predictor_.decoder_),
-      head_(weights_.matrix(talker.head_.weight())) {
-  const CodePredictor& p = talker.predictor_;
-  talker_.make_kernel();
-  predictor_.make_kernel();
-  for (const auto& head : p.heads_) {
-    heads_.push_back(weights_.matrix(head.weight()));
+FrameCpu::FrameCpu(const FrameParts& parts)
+    : hidden_(parts.main->config().hidden),
+      main_(*parts.main),
+      depth_(*parts.depth),
+      head_(weights_.matrix(*parts.head)) {
+  main_.make_kernel();
+  depth_.make_kernel();
+  for (const auto* head : parts.heads) {
+    heads_.push_back(weights_.matrix(*head));
   }
-  if (p.projection_) {
-    projection_ = weights_.matrix(p.projection_->weight());
-    if (p.projection_->weight().bias) {
-      projection_bias_ = weights_.floats(*p.projection_->weight().bias);
+  if (parts.projection != nullptr) {
+    projection_ = weights_.matrix(*parts.projection);
+    if (parts.projection->bias) {
+      projection_bias_ = weights_.floats(*parts.projection->bias);
     }
   }
   nn::CpuWeights tables; // not read as a whole; the arrays outlive this
-  embeddings_.push_back(tables.matrix(talker.codec_embedding_.table()));
-  for (const auto& embedding : p.embeddings_) {
-    embeddings_.push_back(tables.matrix(embedding.table()));
+  for (const auto& table : parts.embeddings) {
+    embeddings_.push_back({tables.matrix(*table.rows), table.first});
   }
 }
 
-bool FrameCpu::takes(const Talker& talker) {
-  const CodePredictor& p = talker.predictor_;
-  std::vector<const kernels::LinearWeight*> others{
-      &talker.head_.weight(), &talker.codec_embedding_.table()};
-  for (const auto& head : p.heads_) {
-    others.push_back(&head.weight());
+bool FrameCpu::takes(const FrameParts& parts) {
+  std::vector<const kernels::LinearWeight*> others = parts.heads;
+  others.push_back(parts.head);
+  for (const auto& table : parts.embeddings) {
+    others.push_back(table.rows);
   }
-  for (const auto& embedding : p.embeddings_) {
-    others.push_back(&embedding.table());
-  }
-  if (p.projection_) {
-    others.push_back(&p.projection_->weight());
+  if (parts.projection != nullptr) {
+    others.push_back(parts.projection);
   }
   mx::array x = mx::zeros({1}, mx::float32);
-  return talker.decoder_.runs_as_kernel() && p.decoder_.runs_as_kernel() &&
+  return parts.main->runs_as_kernel() && parts.depth->runs_as_kernel() &&
       std::all_of(others.begin(), others.end(), [&](const auto* weight) {
            return kernels::linear_cpu_takes(x, *weight);
          });
+}
+
+void FrameCpu::embedding(size_t group, int code, float* y) const {
+  const Table& table = embeddings_[group];
+  kernels::unpack_row(table.rows, table.first + code, y);
 }
 
 void FrameCpu::advance(
@@ -75,7 +76,7 @@ void FrameCpu::advance(
     const float* x,
     float* hidden,
     float* logits) const {
-  talker_.step_cpu(x, 1, caches, hidden);
+  main_.step_cpu(x, 1, caches, hidden);
   product(hidden, caches.size(), head_, nullptr, logits);
 }
 
@@ -86,8 +87,8 @@ void FrameCpu::predict(
     const Pick& pick) const {
   size_t batch = caches.size();
   size_t wide = hidden_;
-  size_t narrow = predictor_.config().hidden;
-  // The talker's hidden state, then the first code.
+  size_t narrow = depth_.config().hidden;
+  // The main decoder's state, then the first code.
   std::vector<float> x(batch * 2 * wide);
   std::vector<float> narrowed(projection_ ? batch * 2 * narrow : 0);
   std::vector<float> y(batch * 2 * narrow);
@@ -95,8 +96,7 @@ void FrameCpu::predict(
   std::vector<int> codes(first.begin(), first.end());
   for (size_t b = 0; b < batch; ++b) {
     std::copy_n(hidden + b * wide, wide, x.data() + 2 * b * wide);
-    kernels::unpack_row(
-        embeddings_[0], codes[b], x.data() + (2 * b + 1) * wide);
+    embedding(0, codes[b], x.data() + (2 * b + 1) * wide);
   }
   int steps = 2;
   for (size_t group = 1; group <= heads_.size(); ++group) {
@@ -106,7 +106,7 @@ void FrameCpu::predict(
           in, batch * steps, *projection_, projection_bias_, narrowed.data());
       in = narrowed.data();
     }
-    predictor_.step_cpu(in, steps, caches, y.data());
+    depth_.step_cpu(in, steps, caches, y.data());
     for (size_t b = 0; b < batch; ++b) {
       std::copy_n(
           y.data() + (steps * (b + 1) - 1) * narrow,
@@ -122,7 +122,7 @@ void FrameCpu::predict(
           static_cast<int>(group),
           std::span(logits).subspan(b * head.rows, head.rows));
       if (group < heads_.size()) {
-        kernels::unpack_row(embeddings_[group], codes[b], x.data() + b * wide);
+        embedding(group, codes[b], x.data() + b * wide);
       }
     }
     steps = 1;
@@ -132,7 +132,7 @@ void FrameCpu::predict(
 void FrameCpu::add_embeddings(std::span<const int> codes, float* y) const {
   std::vector<float> row(hidden_);
   for (size_t g = 0; g < codes.size(); ++g) {
-    kernels::unpack_row(embeddings_[g], codes[g], row.data());
+    embedding(g, codes[g], row.data());
     for (int i = 0; i < hidden_; ++i) {
       y[i] += row[i];
     }
@@ -141,13 +141,12 @@ void FrameCpu::add_embeddings(std::span<const int> codes, float* y) const {
 
 kernels::OpCost FrameCpu::cost(size_t sequences) const {
   int rows = static_cast<int>(sequences);
-  auto talker = talker_.kernel_cost(rows);
-  auto predictor = predictor_.kernel_cost(rows);
+  auto main = main_.kernel_cost(rows);
+  auto depth = depth_.kernel_cost(rows);
   auto steps = static_cast<double>(heads_.size());
   return {
-      talker.flops + (steps + 1) * predictor.flops +
-          2 * rows * weights_.count(),
-      talker.bytes + steps * predictor.bytes + weights_.bytes()};
+      main.flops + (steps + 1) * depth.flops + 2 * rows * weights_.count(),
+      main.bytes + steps * depth.bytes + weights_.bytes()};
 }
 
-} // namespace mlx_audio::qwen3_tts
+} // namespace mlx_audio

@@ -1,4 +1,4 @@
-#include "models/qwen3_tts/pieces.h"
+#include "models/pieces.h"
 
 #include <memory>
 
@@ -9,7 +9,7 @@
 
 #include "mlx_audio/error.h"
 
-namespace mlx_audio::qwen3_tts {
+namespace mlx_audio {
 
 namespace {
 
@@ -129,4 +129,4 @@ std::vector<TextPiece> split_pieces(
   return pieces;
 }
 
-} // namespace mlx_audio::qwen3_tts
+} // namespace mlx_audio
