@@ -6,6 +6,7 @@
 
 #include "checkpoint/json.h"
 #include "mlx_audio/error.h"
+#include "models/csm/speech_model.h"
 #include "models/kokoro/speech_model.h"
 #include "models/mossformer2_se/config.h"
 #include "models/qwen3_tts/speech_model.h"
@@ -21,6 +22,7 @@ using Json = nlohmann::json;
 const Architecture architectures[] = {
     {"kokoro", ModelTask::speech, kokoro::matches, kokoro::features, kokoro::load_speech_model},
     {"qwen3_tts", ModelTask::speech, qwen3_tts::matches, qwen3_tts::features, qwen3_tts::load_speech_model},
+    {"csm", ModelTask::speech, csm::matches, csm::features, csm::load_speech_model},
     {"whisper", ModelTask::transcription, whisper::matches, whisper::features, nullptr, whisper::load_whisper},
     {"mossformer2_se", ModelTask::enhancement, mossformer2_se::matches, mossformer2_se::features},
 };

@@ -23,7 +23,7 @@ import mossformer2  # noqa: E402
 CLIP = ROOT / "tests/data/audio/speech_16k.wav"
 STORE = pathlib.Path(os.environ.get("MLX_AUDIO_HOME") or
                      pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "mlx-audio")
-MODELS = ["kokoro", "whisper-small", "qwen3-tts", "mossformer2"]
+MODELS = ["kokoro", "whisper-small", "qwen3-tts", "mossformer2", "csm"]
 BITS, GROUPS = [2, 3, 4, 5, 6, 8], [32, 64, 128]
 
 
@@ -48,7 +48,9 @@ def source(tmp_path_factory):
     wide, small = tmp_path_factory.mktemp("mossformer2"), tmp_path_factory.mktemp("whisper-small")
     mossformer2.save(wide, mossformer2.to_mlx(mossformer2.make_tensors(dim=128, blocks=3)))
     save_small_whisper(small)
-    return {"qwen3-tts": ROOT / "tests/data/qwen3_tts/checkpoints/base", "mossformer2": wide, "whisper-small": small}
+    tiny = {"qwen3-tts": "qwen3_tts", "csm": "csm"}
+    return {"mossformer2": wide, "whisper-small": small,
+            **{model: ROOT / f"tests/data/{folder}/checkpoints/base" for model, folder in tiny.items()}}
 
 
 def listen(model, *flags, env=None):
@@ -66,6 +68,8 @@ def works(model, folder, tmp_path):
     elif model == "qwen3-tts":
         done = run("tts", "-m", folder, "-o", out, "--ref-audio", ROOT / "tests/data/qwen3_tts/inputs/ref.wav", "--x-vector-only",
                    "--max-tokens", 3, "--temperature", 0, "--", "Hello.")
+    elif model == "csm":
+        done = run("tts", "-m", folder, "-o", out, "--max-tokens", 3, "--min-new-tokens", 3, "--temperature", 0, "--", "Hello.")
     elif model == "mossformer2":
         noise = np.random.default_rng(0).normal(0, 3000, 24000).astype("<i2")
         with wave.open(str(tmp_path / "in.wav"), "wb") as w:
@@ -133,8 +137,8 @@ def packed_layers(folder):
 @pytest.mark.parametrize("bits", BITS)
 def test_every_width_and_group_on_every_model(tmp_path, source, model, bits):
     group = GROUPS[(BITS.index(bits) + MODELS.index(model) + BITS.index(bits) // 3) % 3]
-    if model == "qwen3-tts" and group == 128:
-        group = 64  # no layer of the tiny checkpoint is that wide
+    if model in ("qwen3-tts", "csm") and group == 128:
+        group = 64  # no layer of the tiny checkpoints is that wide
     convert(source.get(model, model), tmp_path / "q", "-q", "--q-bits", bits, "--q-group-size", group)
     assert set(packed_layers(tmp_path / "q").values()) == {(bits, group, "affine")}
     works(model, tmp_path / "q", tmp_path)
