@@ -22,7 +22,7 @@ enum class Finish {
 template <class Generator>
 class FrameLoop {
  public:
-  using Frame = typename Generator::Frame;
+  using Frame = Generator::Frame;
 
   template <class... Arguments>
   explicit FrameLoop(Arguments&&... arguments)

@@ -102,7 +102,7 @@ TextIds::TextIds(const std::string& folder, const Config& config)
 std::vector<int> TextIds::said(int speaker, std::string_view text) const {
   std::string prefixed = "[" + std::to_string(speaker) + "]";
   if (space_) {
-    prefixed += " ";
+    prefixed += ' ';
     text.remove_prefix(
         std::min(text.find_first_not_of(" \t\r\n"), text.size()));
   }
