@@ -145,7 +145,7 @@ TEST(Decoder, SequencesOfABatchAreAlone) {
 // composition, whose rotations are MLX's.
 TEST(Decoder, InterleavedAndScaledRotationsAreMlxs) {
   auto config = tiny(0);
-  config.head_dim = 32; // more than a vector of pairs, and a rest
+  config.head_dim = 40; // 20 pairs: a vector of any set, and a rest
   config.rope_theta = 500000;
   config.rope_scaling = RopeScaling{.context = 64};
   for (bool interleaved : {false, true}) {
