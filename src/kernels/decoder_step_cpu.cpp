@@ -1,9 +1,11 @@
 #include "kernels/decoder_step_cpu.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
+#include "kernels/flash_attention.h"
 #include "kernels/gemv.h"
 #include "kernels/parallel.h"
 #include "kernels/scratch.h"
@@ -151,19 +153,12 @@ void gate_row(float* gate, const float* up, int count) {
   }
 }
 
-// One query over `count` positions; scores [count] is scratch.
-void attend_row(
-    const float* q,
-    const float* keys,
-    const float* values,
-    int count,
-    int dim,
-    float scale,
-    float* scores,
-    float* y) {
+namespace {
+
+// scores [count] -> e to them, less the largest; the sum of those.
+float exponentials(float* scores, int count) {
   float best = -std::numeric_limits<float>::infinity();
   for (int t = 0; t < count; ++t) {
-    scores[t] = dot(q, keys + static_cast<size_t>(t) * dim, dim) * scale;
     best = std::max(best, scores[t]);
   }
   const F d;
@@ -181,9 +176,57 @@ void attend_row(
     scores[t] = std::exp(scores[t] - best);
     sum += scores[t];
   }
-  std::fill(y, y + dim, 0.0f);
-  for (t = 0; t < count; ++t) {
-    axpy(scores[t] / sum, values + static_cast<size_t>(t) * dim, y, dim);
+  return sum;
+}
+
+constexpr int kKeyBlock = 64; // positions that stay in L1 for all queries
+
+} // namespace
+
+// Queries [queries, dim] that share keys and values over `count` positions,
+// which are read once for all of them; scores [queries, count] is scratch.
+void attend_rows(
+    const float* q,
+    const float* keys,
+    const float* values,
+    int queries,
+    int count,
+    int dim,
+    float scale,
+    float* scores,
+    float* y) {
+  for (int from = 0; from < count; from += kKeyBlock) {
+    int to = std::min(count, from + kKeyBlock);
+    for (int i = 0; i < queries; ++i) {
+      float* row = scores + static_cast<size_t>(i) * count;
+      for (int t = from; t < to; ++t) {
+        row[t] = dot(q + static_cast<size_t>(i) * dim,
+                     keys + static_cast<size_t>(t) * dim,
+                     dim) *
+            scale;
+      }
+    }
+  }
+  for (int i = 0; i < queries; ++i) {
+    float* row = scores + static_cast<size_t>(i) * count;
+    float sum = exponentials(row, count);
+    for (int t = 0; t < count; ++t) {
+      row[t] /= sum;
+    }
+  }
+  std::fill(y, y + static_cast<size_t>(queries) * dim, 0.0f);
+  for (int from = 0; from < count; from += kKeyBlock) {
+    int to = std::min(count, from + kKeyBlock);
+    for (int i = 0; i < queries; ++i) {
+      const float* row = scores + static_cast<size_t>(i) * count;
+      for (int t = from; t < to; ++t) {
+        axpy(
+            row[t],
+            values + static_cast<size_t>(t) * dim,
+            y + static_cast<size_t>(i) * dim,
+            dim);
+      }
+    }
   }
 }
 
@@ -198,7 +241,7 @@ HWY_EXPORT(add_row);
 HWY_EXPORT(rotate_row);
 HWY_EXPORT(rotate_pairs_row);
 HWY_EXPORT(gate_row);
-HWY_EXPORT(attend_row);
+HWY_EXPORT(attend_rows);
 
 namespace {
 
@@ -208,6 +251,7 @@ constexpr int kFewRows = 16;
 
 constexpr int64_t kPiece = 32; // rows of W at once
 constexpr int kGatePiece = 512; // of the MLP's width
+constexpr int64_t kFarKeys = 1 << 16; // floats of keys that L2 holds well
 
 struct Target {
   const WeightMatrix& w;
@@ -371,6 +415,13 @@ struct Step {
     HWY_DYNAMIC_DISPATCH(rms_norm_row)(x, weight, s.norm_eps, dim, to);
   }
 
+  void add(float* x, const float* bias, int64_t head) const {
+    if (bias != nullptr) {
+      HWY_DYNAMIC_DISPATCH(add_row)
+      (x, bias + head * s.head_dim, s.head_dim);
+    }
+  }
+
   // Norms and turns a head of q or k.
   void turn(float* x, const float* weight, int row) const {
     if (weight != nullptr) {
@@ -392,8 +443,12 @@ struct Step {
     int64_t head = item % s.kv_heads;
     int group = s.heads / s.kv_heads;
     for (int64_t i = 0; i < group; ++i) {
-      turn(q + (item * group + i) * s.head_dim, layer.q_norm, r);
+      float* query = q + (item * group + i) * s.head_dim;
+      add(query, layer.q_bias, head * group + i);
+      turn(query, layer.q_norm, r);
     }
+    add(k + item * s.head_dim, layer.k_bias, head);
+    add(v + item * s.head_dim, layer.v_bias, head);
     turn(k + item * s.head_dim, layer.k_norm, r);
     const DecoderStepCache& cache = caches[r / steps];
     int64_t to = (head * cache.capacity + position(r)) * s.head_dim;
@@ -401,24 +456,71 @@ struct Step {
     std::copy_n(v + item * s.head_dim, s.head_dim, cache.values[index] + to);
   }
 
-  void attend(int index, int64_t item) const {
+  // Query heads at once: those of a kv head together where its keys are more
+  // than a cache holds and there are kv heads for all threads.
+  int heads_at_once() const {
+    int group = s.heads / s.kv_heads;
+    int64_t longest = position(rows - 1) + 1;
+    bool many = int64_t{rows} * s.kv_heads >= thread_count();
+    return many && longest * s.head_dim > kFarKeys ? group : 1;
+  }
+
+  // Item `item` of all rows' heads, `count` of them at once.
+  void attend(int index, int64_t item, int count) const {
     static thread_local Scratch scratch;
     int group = s.heads / s.kv_heads;
-    int r = static_cast<int>(item / s.heads);
-    int head = static_cast<int>(item % s.heads);
+    int64_t first = item * count;
+    int r = static_cast<int>(first / s.heads);
+    int head = static_cast<int>(first % s.heads);
     const DecoderStepCache& cache = caches[r / steps];
     size_t base =
         static_cast<size_t>(head / group) * cache.capacity * s.head_dim;
-    int count = position(r) + 1;
-    HWY_DYNAMIC_DISPATCH(attend_row)
-    (q + item * s.head_dim,
+    int seen = position(r) + 1;
+    HWY_DYNAMIC_DISPATCH(attend_rows)
+    (q + first * s.head_dim,
      cache.keys[index] + base,
      cache.values[index] + base,
      count,
+     seen,
      s.head_dim,
      1 / std::sqrt(static_cast<float>(s.head_dim)),
-     scratch.floats(count),
-     mixed + item * s.head_dim);
+     scratch.floats(int64_t{count} * seen),
+     mixed + first * s.head_dim);
+  }
+
+  void mix(Together& loops, int index) const {
+    int count = heads_at_once();
+    double work = static_cast<double>(position(rows - 1) + 1) * s.head_dim;
+    loops.each(
+        int64_t{rows} * s.heads / count, work * count, [&](int64_t item) {
+          attend(index, item, count);
+        });
+  }
+
+  // Many queries: tiles of scores.
+  void mix(ByLoops& /* loops */, int index) const {
+    int64_t dim = s.head_dim;
+    int64_t width = s.heads * dim;
+    for (size_t i = 0; i < caches.size(); ++i) {
+      const DecoderStepCache& cache = caches[i];
+      int64_t rows_before = static_cast<int64_t>(i) * steps * width;
+      std::array<int64_t, 4> past{0, cache.capacity * dim, dim, 1};
+      AttentionArgs args;
+      args.q = {q + rows_before, FloatType::f32, {0, dim, width, 1}};
+      args.k = {cache.keys[index], FloatType::f32, past};
+      args.v = {cache.values[index], FloatType::f32, past};
+      args.y = mixed + rows_before;
+      args.batch = 1;
+      args.heads = s.heads;
+      args.kv_heads = s.kv_heads;
+      args.queries = steps;
+      args.keys = cache.length + steps;
+      args.dim = dim;
+      args.value_dim = dim;
+      args.scale = 1 / std::sqrt(static_cast<float>(s.head_dim));
+      args.causal = true;
+      flash_attention(args);
+    }
   }
 
   // normed = norm(h + branch), of every row.
@@ -436,7 +538,6 @@ struct Step {
   template <class Loops>
   void run(Loops loops) const {
     int64_t gate_pieces = (s.intermediate + kGatePiece - 1) / kGatePiece;
-    double longest = position(rows - 1) + 1;
     for (size_t i = 0; i < layers.size(); ++i) {
       const DecoderStepLayer& layer = layers[i];
       int index = static_cast<int>(i);
@@ -446,10 +547,7 @@ struct Step {
           static_cast<int64_t>(rows) * s.kv_heads,
           16.0 * s.head_dim,
           [&](int64_t item) { place(index, item); });
-      loops.each(
-          static_cast<int64_t>(rows) * s.heads,
-          longest * s.head_dim,
-          [&](int64_t item) { attend(index, item); });
+      mix(loops, index);
       loops.product(mixed, {{layer.o, branch}});
       join(loops, false, layer.post_norm, normed);
       loops.product(normed, {{layer.gate, gate}, {layer.up, up}});

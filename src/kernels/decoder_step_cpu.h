@@ -25,6 +25,9 @@ struct DecoderStepLayer {
   const float* post_norm; // [hidden]
   const float* q_norm; // [head_dim], or null: no norm of heads
   const float* k_norm;
+  const float* q_bias; // [heads, head_dim], or null
+  const float* k_bias; // [kv_heads, head_dim], or null
+  const float* v_bias;
   WeightMatrix q;
   WeightMatrix k;
   WeightMatrix v;

@@ -1,12 +1,15 @@
 #include "kernels/norm.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "kernels/add_scaled.h"
 #include "kernels/cpu_op.h"
 #include "kernels/global_norm_cpu.h"
 #include "kernels/instance_norm_cpu.h"
+#include "kernels/row_norm_cpu.h"
 
 namespace mlx_audio::kernels {
 
@@ -62,8 +65,76 @@ mx::array global_norm(const mx::array& x, const GlobalNorm& norm) {
       {0, 16.0 * static_cast<double>(x.size())});
 }
 
+namespace {
+
+bool all_f32(std::initializer_list<const mx::array*> arrays) {
+  return std::all_of(arrays.begin(), arrays.end(), [](const mx::array* a) {
+    return a->dtype() == mx::float32 && a->size() > 0;
+  });
+}
+
+int64_t rows_of(const mx::array& x) {
+  return static_cast<int64_t>(x.size()) / x.shape(-1);
+}
+
+} // namespace
+
 mx::array rms_norm(const mx::array& x, const mx::array& weight, float eps) {
-  return mx::fast::rms_norm(x, weight, eps);
+  if (!use_cpu_kernels() || !all_f32({&x, &weight})) {
+    return mx::fast::rms_norm(x, weight, eps);
+  }
+  if (weight.shape() != mx::Shape{x.shape(-1)}) {
+    throw std::invalid_argument(
+        "[rms_norm] the weight must be as wide as x, " +
+        std::to_string(x.shape(-1)) + ".");
+  }
+  auto size = static_cast<double>(x.size());
+  return cpu_op(
+      "rms_norm",
+      {x, weight},
+      x.shape(),
+      mx::float32,
+      [eps](const std::vector<mx::array>& in, std::vector<mx::array>& out) {
+        rms_norm_cpu(
+            in[0].data<float>(),
+            in[1].data<float>(),
+            eps,
+            rows_of(in[0]),
+            in[0].shape(-1),
+            out[0].data<float>());
+      },
+      {4 * size, 8 * size});
+}
+
+mx::array add_scaled(
+    const mx::array& x,
+    const mx::array& branch,
+    const mx::array& scale) {
+  if (x.shape() != branch.shape() || scale.shape() != mx::Shape{x.shape(-1)}) {
+    throw std::invalid_argument(
+        "[add_scaled] x, branch and scale do not fit together.");
+  }
+  if (!use_cpu_kernels() || !all_f32({&x, &branch, &scale})) {
+    return x + branch * scale;
+  }
+  auto size = static_cast<double>(x.size());
+  return cpu_op(
+      "add_scaled",
+      {x, branch, scale},
+      x.shape(),
+      mx::float32,
+      [](const std::vector<mx::array>& in, std::vector<mx::array>& out) {
+        add_scaled_cpu(
+            in[0].data<float>(),
+            in[1].data<float>(),
+            in[2].data<float>(),
+            rows_of(in[0]),
+            in[0].shape(-1),
+            out[0].data<float>());
+      },
+      {2 * size, 12 * size},
+      Layout::contiguous,
+      /* reusable */ 1);
 }
 
 namespace {

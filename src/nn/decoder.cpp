@@ -21,6 +21,19 @@ take_if(bool wanted, Weights& weights, const std::string& name, int dim) {
   return weights.take(name, {dim});
 }
 
+// A projection whose bias is part of the architecture.
+Linear biased(
+    bool wanted,
+    Weights& weights,
+    const std::string& path,
+    int in,
+    int out) {
+  if (wanted) {
+    weights.take(path + ".bias", {out}); // throws if it is missing
+  }
+  return {weights, path, in, out};
+}
+
 mx::array scaled(const mx::array& x, const std::optional<mx::array>& scale) {
   return scale ? x * mx::astype(*scale, x.dtype()) : x;
 }
@@ -58,9 +71,24 @@ DecoderLayer::DecoderLayer(
           weights,
           path + ".mlp_layer_scale.scale",
           c.hidden)),
-      q(weights, path + ".self_attn.q_proj", c.hidden, c.heads * c.head_dim),
-      k(weights, path + ".self_attn.k_proj", c.hidden, c.kv_heads * c.head_dim),
-      v(weights, path + ".self_attn.v_proj", c.hidden, c.kv_heads * c.head_dim),
+      q(biased(
+          c.qkv_bias,
+          weights,
+          path + ".self_attn.q_proj",
+          c.hidden,
+          c.heads * c.head_dim)),
+      k(biased(
+          c.qkv_bias,
+          weights,
+          path + ".self_attn.k_proj",
+          c.hidden,
+          c.kv_heads * c.head_dim)),
+      v(biased(
+          c.qkv_bias,
+          weights,
+          path + ".self_attn.v_proj",
+          c.hidden,
+          c.kv_heads * c.head_dim)),
       o(weights, path + ".self_attn.o_proj", c.heads * c.head_dim, c.hidden),
       gate(weights, path + ".mlp.gate_proj", c.hidden, c.intermediate),
       up(weights, path + ".mlp.up_proj", c.hidden, c.intermediate),
@@ -118,7 +146,9 @@ bool Decoder::has_kernel() const {
           &layer.gate,
           &layer.up,
           &layer.down}) {
-      if (linear->weight().bias ||
+      bool may_have_bias =
+          linear == &layer.q || linear == &layer.k || linear == &layer.v;
+      if ((linear->weight().bias && !may_have_bias) ||
           !kernels::linear_cpu_takes(x, linear->weight())) {
         return false;
       }
@@ -133,12 +163,19 @@ void Decoder::make_kernel() const {
     return;
   }
   CpuWeights& w = kernel.weights;
+  auto bias = [&](const Linear& linear) {
+    const auto& values = linear.weight().bias;
+    return values ? w.floats(*values) : nullptr;
+  };
   for (const auto& l : layers_) {
     kernel.layers.push_back(
         {.input_norm = w.floats(l.input_norm),
          .post_norm = w.floats(l.post_norm),
          .q_norm = l.q_norm ? w.floats(*l.q_norm) : nullptr,
          .k_norm = l.k_norm ? w.floats(*l.k_norm) : nullptr,
+         .q_bias = bias(l.q),
+         .k_bias = bias(l.k),
+         .v_bias = bias(l.v),
          .q = w.matrix(l.q.weight()),
          .k = w.matrix(l.k.weight()),
          .v = w.matrix(l.v.weight()),

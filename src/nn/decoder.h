@@ -29,6 +29,7 @@ struct DecoderConfig {
   bool rope_interleaved = false;
   float norm_eps = 1e-6f;
   bool qk_norm = false; ///< RMS norm of each head's query and key (Qwen 3)
+  bool qkv_bias = false; ///< q, k and v have biases (Qwen 2)
   bool layer_scale = false; ///< residual branches times a vector (Touvron 2021)
   int window = 0; ///< positions that a query sees, itself included; 0: all
 };

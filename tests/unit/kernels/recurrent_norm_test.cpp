@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/activation.h"
+#include "kernels/add_scaled.h"
 #include "kernels/cpu_op.h"
 #include "kernels/lstm.h"
 #include "kernels/norm.h"
@@ -131,6 +132,31 @@ TEST(GlobalNorm, EqualsMlx) {
     // MLX sums up to 9e4 values in f32, the kernel in f64.
     EXPECT_LT(difference(both(), with_mlx_ops(both)), 6e-5f) << time;
   }
+}
+
+TEST(RmsNorm, EqualsMlx) {
+  for (int dim : {1, 3, 16, 37, 512}) {
+    auto x = random({2, 9, dim}, dim, 3);
+    auto weight = random({dim}, 1);
+    auto norm = [&] { return rms_norm(x, weight, 1e-5f); };
+    EXPECT_LT(difference(norm(), with_mlx_ops(norm)), 1e-5f) << dim;
+  }
+  EXPECT_THROW(
+      rms_norm(random({2, 4}, 1), random({3}, 1), 1e-5f),
+      std::invalid_argument);
+}
+
+TEST(AddScaled, EqualsMlx) {
+  for (int dim : {1, 16, 37}) {
+    auto x = random({5, dim}, 1);
+    auto branch = random({5, dim}, 2);
+    auto scale = random({dim}, 3);
+    auto sum = [&] { return add_scaled(x, branch, scale); };
+    EXPECT_LT(difference(sum(), with_mlx_ops(sum)), 1e-6f) << dim;
+  }
+  EXPECT_THROW(
+      add_scaled(random({2, 4}, 1), random({2, 4}, 1), random({3}, 1)),
+      std::invalid_argument);
 }
 
 TEST(TanhGate, EqualsMlx) {

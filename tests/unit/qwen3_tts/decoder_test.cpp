@@ -45,6 +45,11 @@ std::map<std::string, mx::array> random_tensors(const DecoderConfig& c) {
     add(at + ".self_attn.k_proj.weight", {c.kv_heads * c.head_dim, c.hidden});
     add(at + ".self_attn.v_proj.weight", {c.kv_heads * c.head_dim, c.hidden});
     add(at + ".self_attn.o_proj.weight", {c.hidden, c.heads * c.head_dim});
+    if (c.qkv_bias) {
+      add(at + ".self_attn.q_proj.bias", {c.heads * c.head_dim});
+      add(at + ".self_attn.k_proj.bias", {c.kv_heads * c.head_dim});
+      add(at + ".self_attn.v_proj.bias", {c.kv_heads * c.head_dim});
+    }
     add(at + ".mlp.gate_proj.weight", {c.intermediate, c.hidden});
     add(at + ".mlp.up_proj.weight", {c.intermediate, c.hidden});
     add(at + ".mlp.down_proj.weight", {c.hidden, c.intermediate});
@@ -212,6 +217,38 @@ TEST(Rope, SlowRotationsAreStretched) {
   // 1.844 turns in 8192 positions: (1.844 - 1) / 3 of it stays.
   EXPECT_NEAR(scaled[2], 4.295568e-4, 1e-9);
   EXPECT_DOUBLE_EQ(scaled[3], plain[3] / 32);
+}
+
+// Biases, a past that is read once for all heads of a kv head, and prompts of
+// few and of many rows.
+TEST(Decoder, KernelEqualsTheComposition) {
+  auto config = tiny(0);
+  config.heads = 32;
+  config.kv_heads = 16;
+  config.head_dim = 128;
+  config.qk_norm = false;
+  config.qkv_bias = true;
+  auto run = [&] {
+    auto decoder = random_decoder(config);
+    auto x = input(1, 600, config.hidden);
+    auto cache = decoder.make_cache();
+    KvCache* pointer = &cache;
+    std::vector<mx::array> parts;
+    int at = 0;
+    for (int steps : {9, 570, 1, 2, 18}) {
+      parts.push_back(decoder(steps_of(x, at, at + steps), {&pointer, 1}));
+      at += steps;
+    }
+    auto y = mx::concatenate(parts, 1);
+    y.eval();
+    return y;
+  };
+  auto ours = run();
+  kernels::ScopedMlxOps mlx;
+  auto want = run();
+  EXPECT_EQ(ours.shape(), (mx::Shape{1, 600, config.hidden}));
+  // f32 sums in other orders.
+  EXPECT_LE(difference(ours, want), 2e-5f);
 }
 
 TEST(WindowBias, IsNothingWhereCausalitySaysItAll) {
