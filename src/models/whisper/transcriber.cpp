@@ -28,7 +28,7 @@ Transcriber::Transcriber(
     const TranscriptionRequest& request)
     : whisper_(std::move(whisper)),
       options_(request.options),
-      feed_(request),
+      feed_(request, kSampleRate),
       random_(request.options.seed) {
   check_options(options_, *whisper_);
   language_ = requested_language(options_, whisper_->tokenizer);

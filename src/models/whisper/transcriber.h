@@ -10,7 +10,7 @@
 
 #include "mlx_audio/transcription.h"
 #include "models/silero_vad/speech.h"
-#include "models/whisper/audio_feed.h"
+#include "models/transcription/audio_feed.h"
 #include "models/whisper/decoding.h"
 #include "models/whisper/mel.h"
 

@@ -1,4 +1,4 @@
-// The sound of one request at 16 kHz, mono, read forward at flat memory.
+// The sound of one request at one rate, mono, read forward at flat memory.
 #pragma once
 
 #include <functional>
@@ -8,13 +8,13 @@
 
 #include "mlx_audio/transcription.h"
 
-namespace mlx_audio::whisper {
+namespace mlx_audio {
 
 class AudioFeed {
  public:
   /// @throws Error as AudioReader, invalid_argument if the request names no
   ///   source or more than one.
-  explicit AudioFeed(const TranscriptionRequest& request);
+  AudioFeed(const TranscriptionRequest& request, int sample_rate);
 
   /// Reads all of the sound once, in blocks, if the source can be read again
   /// (a file or memory, not a pipe); false if it cannot. Afterwards total() is
@@ -53,4 +53,4 @@ class AudioFeed {
   bool complete_ = false;
 };
 
-} // namespace mlx_audio::whisper
+} // namespace mlx_audio

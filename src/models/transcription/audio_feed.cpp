@@ -1,12 +1,11 @@
-#include "models/whisper/audio_feed.h"
+#include "models/transcription/audio_feed.h"
 
 #include <algorithm>
 #include <filesystem>
 
 #include "mlx_audio/error.h"
-#include "models/whisper/config.h"
 
-namespace mlx_audio::whisper {
+namespace mlx_audio {
 
 namespace {
 
@@ -14,7 +13,8 @@ constexpr size_t kBlock = 16384; // samples
 
 } // namespace
 
-AudioFeed::AudioFeed(const TranscriptionRequest& request) : request_(request) {
+AudioFeed::AudioFeed(const TranscriptionRequest& request, int sample_rate)
+    : request_(request) {
   int sources = !request.path.empty() + !request.bytes.empty() +
       (request.audio != nullptr);
   if (sources != 1) {
@@ -24,7 +24,7 @@ AudioFeed::AudioFeed(const TranscriptionRequest& request) : request_(request) {
                      : "more than one source was given");
   }
   auto& reading = request_.reading;
-  reading.sample_rate = kSampleRate;
+  reading.sample_rate = sample_rate;
   reading.mono = !reading.channel;
   if (request.audio != nullptr) {
     const Audio& audio = *request.audio;
@@ -36,8 +36,8 @@ AudioFeed::AudioFeed(const TranscriptionRequest& request) : request_(request) {
     }
     Audio mono = audio.channels == 1 ? audio : mix_to_mono(audio);
     samples_ = std::move(
-        mono.sample_rate == kSampleRate ? mono.samples
-                                        : resample(mono, kSampleRate).samples);
+        mono.sample_rate == sample_rate ? mono.samples
+                                        : resample(mono, sample_rate).samples);
     for (size_t i = 0; i < samples_.size(); ++i) {
       if (!(samples_[i] - samples_[i] == 0)) {
         throw Error(
@@ -133,4 +133,4 @@ std::string AudioFeed::warning() const {
   return reader_ ? reader_->warning() : "";
 }
 
-} // namespace mlx_audio::whisper
+} // namespace mlx_audio
