@@ -72,11 +72,23 @@ struct TranscriptionOptions {
   int best_of = 5;
   /// Above 1 makes tokens rarer that the window has already; 1 is off.
   double repetition_penalty = 1.0;
+  /// Language models (VibeVoice-ASR): how many tokens back that looks, 1 and
+  /// more.
+  int repetition_context = 100;
+  /// Language models: what is drawn from at temperatures above 0. The top_k
+  /// most likely (0: all); the fewest that hold top_p, 0..1; those of at least
+  /// min_p times the best, 0..1.
+  int top_k = 0;
+  double top_p = 1.0;
+  double min_p = 0.0;
   /// Tokens never to produce; -1 stands for the model's list of symbols that
   /// are not speech.
   std::vector<int> suppress_tokens = {-1};
   bool suppress_blank = true; ///< no window begins with a space alone
-  int max_tokens = 0; ///< of one window; 0: half of the text context (224)
+  /// Of one window; 0: half of the text context (224). VibeVoice-ASR: of the
+  /// transcript; 0: 16 for each second of sound, at least 8192. Its streaming
+  /// checkpoints: of a chunk; 0: 256.
+  int max_tokens = 0;
   uint64_t seed = 0; ///< of the draws at temperatures above 0
 
   /// Text of each window prompts the next one.
@@ -88,6 +100,12 @@ struct TranscriptionOptions {
   bool carry_initial_prompt = false; ///< prepend it to every window's prompt
   std::string prefix = {}; ///< text that the first window begins with
   std::string hotwords = {}; ///< words put before every window's prompt
+
+  /// Streaming checkpoints of VibeVoice-ASR: seconds of new sound in a chunk,
+  /// and of what is heard after it; nothing: as the model was trained.
+  std::optional<double> chunk_duration = {};
+  std::optional<double> text_audio_delay = {};
+  bool pad_last_chunk = true; ///< the last chunk is as long as the others
 
   bool timestamps = true; ///< false: windows of text without inner times
   double max_initial_timestamp = 1.0; ///< seconds; of a window's first segment
@@ -139,6 +157,9 @@ struct TranscriptionSegment {
   double compression_ratio = 0; ///< of its window's text
   double no_speech_prob = 0; ///< of its window
   std::vector<TranscribedWord> words = {}; ///< if asked for
+  /// Who speaks, as the model counts or names them ("0", "1", ...); empty: not
+  /// known.
+  std::string speaker = {};
 };
 
 /// A whole result.
@@ -149,6 +170,7 @@ struct Transcription {
   double duration = 0; ///< seconds of the source
   TranscriptionTask task = TranscriptionTask::transcribe;
   bool has_words = false;
+  bool truncated = false; ///< a limit of tokens ended it before its end
   std::vector<TranscriptionSegment> segments = {};
 };
 
@@ -158,7 +180,14 @@ class TranscriptionStream {
   virtual ~TranscriptionStream() = default;
   /// The next segment, or nothing at the end.
   virtual std::optional<TranscriptionSegment> next() = 0;
-  /// Code of the language; known after the first next().
+  /// A bounded piece of the work towards next(): may give a segment. False at
+  /// the end.
+  virtual bool step(std::optional<TranscriptionSegment>& segment) {
+    segment = next();
+    return segment.has_value();
+  }
+  /// Code of the language; known after the first next(). Empty: the model does
+  /// not say.
   virtual std::string language() const = 0;
   virtual double language_probability() const = 0;
   /// Seconds of the source; a pipe's grow until its end.
@@ -168,6 +197,10 @@ class TranscriptionStream {
   /// One line for people on truncation and the like; empty if all is well.
   virtual std::string warning() const {
     return "";
+  }
+  /// A limit of tokens ended the text before its end.
+  virtual bool truncated() const {
+    return false;
   }
 };
 
@@ -213,9 +246,9 @@ class TranscriptionModel {
   /// @throws Error unsupported if the model cannot listen live.
   virtual std::unique_ptr<LiveTranscription> listen(
       const LiveOptions& options) = 0;
-  /// "whisper"
+  /// "whisper", "vibevoice_asr"
   virtual std::string type() const = 0;
-  /// Codes of the languages that it knows.
+  /// Codes of the languages that it knows; empty: it finds them itself.
   virtual std::vector<std::string> languages() const = 0;
 };
 
@@ -237,6 +270,10 @@ std::unique_ptr<TranscriptionModel> load_transcription_model(
 
 /// Pulls a stream to its end.
 Transcription collect(TranscriptionStream& stream, const TranscriptionOptions&);
+
+/// A segment's text without spaces around it, behind who says it where that is
+/// known: "Speaker 0: Hello.", or "Ada: Hello." for names.
+std::string labelled_text(const TranscriptionSegment& segment);
 
 enum class TranscriptFormat { txt, srt, vtt, tsv, json, verbose_json };
 

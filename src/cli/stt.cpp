@@ -148,7 +148,10 @@ void add_stt_command(CLI::App& app) {
   c->add_flag("--vad", o.vad, "Hear only speech");
   c->add_option("--batch-size", o.batch_size, "Windows decoded at once")
       ->capture_default_str();
-  c->add_option("--prompt", o.initial_prompt, "Text before the first window");
+  c->add_option(
+      "--prompt,--context",
+      o.initial_prompt,
+      "Text before the first window; VibeVoice: what to know");
   c->add_flag("--carry-prompt", o.carry_initial_prompt, "Before every window");
   c->add_option("--prefix", o.prefix, "Text that the first window begins with");
   c->add_option("--hotwords", o.hotwords, "Words to expect");
@@ -184,7 +187,30 @@ void add_stt_command(CLI::App& app) {
   c->add_option("--suppress-tokens", o.suppress_tokens, "-1: symbols")
       ->delimiter(',')
       ->group(group);
-  c->add_option("--max-tokens", o.max_tokens, "Of one window")->group(group);
+  c->add_option(
+       "--max-tokens", o.max_tokens, "Of one window; VibeVoice: of all")
+      ->group(group);
+  c->add_option("--top-k", o.top_k, "VibeVoice: draw from so many")
+      ->group(group);
+  c->add_option("--top-p", o.top_p, "VibeVoice: from this probability")
+      ->group(group);
+  c->add_option("--min-p", o.min_p, "VibeVoice: from this part of the best")
+      ->group(group);
+  c->add_option(
+       "--repetition-context",
+       o.repetition_context,
+       "VibeVoice: tokens that the penalty looks back")
+      ->group(group);
+  c->add_option(
+       "--chunk-duration",
+       o.chunk_duration,
+       "VibeVoice streaming: seconds of a chunk")
+      ->group(group);
+  c->add_option(
+       "--text-audio-delay",
+       o.text_audio_delay,
+       "VibeVoice streaming: seconds heard after it")
+      ->group(group);
   c->add_option("--seed", o.seed)->group(group);
   c->add_option("--compression-ratio-threshold", flags->compression_ratio)
       ->group(group);

@@ -26,6 +26,8 @@ struct SttJob {
   bool real_time = false; ///< with live: a file as slowly as it sounds
   double live_step = 1.0; ///< seconds
   bool quiet = false; ///< no progress and no summary
+  /// Flags that are meant for other models have no effect instead of failing.
+  bool lenient = false;
 };
 
 /// Transcribes all inputs. Goes on after one that fails; then, at the end,

@@ -133,6 +133,9 @@ class Runner {
           "add --output FOLDER");
     }
     model_ = load_transcription_model(hub::resolve_model(job.model), loading);
+    if (job.lenient) {
+      drop_flags_of_others();
+    }
     if (!job.enhance.empty()) {
       enhancer_ = Enhancer::load(hub::resolve_model(job.enhance));
     }
@@ -171,6 +174,17 @@ class Runner {
   }
 
  private:
+  void drop_flags_of_others() {
+    auto& options = job_.options;
+    if (model_->type() == "whisper") {
+      // The limit may be one of all tokens; a window has its own.
+      options.max_tokens = std::min(options.max_tokens, 224);
+    } else {
+      options.language.clear();
+      options.batch_size = 1;
+    }
+  }
+
   void one_file(const std::string& file) {
     if (job_.live) {
       live(file);
@@ -230,6 +244,7 @@ class Runner {
     result.duration = stream->duration();
     result.task = job_.options.task;
     result.has_words = job_.options.word_timestamps;
+    result.truncated = stream->truncated();
     if (!stream->warning().empty()) {
       std::cerr << "mlx-audio: " << file << ": " << stream->warning() << '\n';
     }
@@ -241,8 +256,9 @@ class Runner {
       std::snprintf(
           line,
           sizeof(line),
-          "%.1f s of %s in %.2f s (%.1fx), peak %.0f MB",
+          "%.1f s%s%s in %.2f s (%.1fx), peak %.0f MB",
           result.duration,
+          result.language.empty() ? "" : " of ",
           result.language.c_str(),
           watch.seconds(),
           result.duration / std::max(watch.seconds(), 1e-9),
@@ -285,8 +301,7 @@ class Runner {
   }
 
   static void print(const TranscriptionSegment& segment, Progress& progress) {
-    auto text = segment.text;
-    text.erase(0, std::min(text.find_first_not_of(" \t\n"), text.size()));
+    auto text = labelled_text(segment);
     if (!text.empty()) {
       progress.clear();
       std::cout << text << std::endl;

@@ -43,7 +43,8 @@ CausalConv1d::CausalConv1d(
     int out,
     int kernel,
     int dilation /* = 1 */,
-    int groups /* = 1 */)
+    int groups /* = 1 */,
+    int stride /* = 1 */)
     : conv_(
           weights,
           path,
@@ -51,14 +52,18 @@ CausalConv1d::CausalConv1d(
           in,
           out,
           kernel,
-          {.dilation = dilation, .groups = groups}),
-      reach_((kernel - 1) * dilation) {}
+          {.stride = stride, .dilation = dilation, .groups = groups}),
+      reach_((kernel - 1) * dilation + 1 - stride),
+      stride_(stride) {}
 
 mx::array CausalConv1d::operator()(
     const mx::array& x,
     Past& past,
     const std::optional<mx::array>& residual /* = std::nullopt */) const {
-  return conv_(with_past(x, past, reach_), residual);
+  int rest = x.shape(1) % stride_;
+  auto whole =
+      rest == 0 ? x : mx::pad(x, {{0, 0}, {0, stride_ - rest}, {0, 0}});
+  return conv_(with_past(whole, past, reach_), residual);
 }
 
 mx::array CausalConv1d::operator()(

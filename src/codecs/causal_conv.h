@@ -22,7 +22,8 @@ nn::Linear pointwise(
 /// The inputs that a layer still needs; empty at the start of a sequence.
 using Past = std::optional<mx::array>;
 
-/// Stride 1; zeros before the first input. `path.weight`, `path.bias`.
+/// Zeros before the first input. `path.weight`, `path.bias`. With a stride,
+/// pieces are of whole strides, but for the last one, which zeros fill up.
 class CausalConv1d {
  public:
   CausalConv1d(
@@ -33,9 +34,11 @@ class CausalConv1d {
       int out,
       int kernel,
       int dilation = 1,
-      int groups = 1);
+      int groups = 1,
+      int stride = 1);
 
-  /// x [batch, time, in] -> [batch, time, out], plus `residual` if given.
+  /// x [batch, time, in] -> [batch, time / stride, out], plus `residual` if
+  /// given.
   mx::array operator()(
       const mx::array& x,
       Past& past,
@@ -49,7 +52,8 @@ class CausalConv1d {
 
  private:
   nn::Conv1d conv_;
-  int reach_; // inputs before the current one
+  int reach_; // inputs before the current ones
+  int stride_;
 };
 
 /// The kernel is a multiple of the stride; the right end is cut, so that each

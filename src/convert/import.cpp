@@ -9,8 +9,10 @@
 #include "convert/kokoro.h"
 #include "convert/mossformer2.h"
 #include "convert/source.h"
+#include "convert/vibevoice.h"
 #include "convert/whisper.h"
 #include "mlx_audio/error.h"
+#include "models/vibevoice_asr/load.h"
 
 namespace mlx_audio::convert {
 
@@ -155,6 +157,11 @@ Import import_weights(const fs::path& path, const fs::path& folder) {
   } else if (result.model_type == "mossformer2_se") {
     result.layout = "mlx";
     result.tensors = mossformer2_to_mlx(std::move(result.tensors));
+  } else if (vibevoice_asr::matches(result.config)) {
+    result.layout = "mlx";
+    result.model_type = "vibevoice_asr";
+    result.config["model_type"] = result.model_type;
+    result.tensors = vibevoice_to_mlx(std::move(result.tensors));
   } else if (source.format == "NumPy") {
     result.layout = "mlx"; // .npz is what MLX saved before safetensors
   }

@@ -39,7 +39,11 @@ class TranscriptionJob : public Job {
         stream_(model.transcribe(request_)) {}
 
   JobStep step() override {
-    if (auto segment = stream_->next()) {
+    std::optional<TranscriptionSegment> segment;
+    if (stream_->step(segment)) {
+      if (!segment) {
+        return JobStep::again;
+      }
       if (callbacks_.result) {
         result_.text += segment->text;
         result_.segments.push_back(*segment);
@@ -57,6 +61,7 @@ class TranscriptionJob : public Job {
       result_.duration = stream_->duration();
       result_.task = request_.options.task;
       result_.has_words = request_.options.word_timestamps;
+      result_.truncated = stream_->truncated();
       callbacks_.result(std::move(result_));
     }
     return JobStep::done;

@@ -10,6 +10,7 @@
 #include "models/kokoro/speech_model.h"
 #include "models/mossformer2_se/config.h"
 #include "models/qwen3_tts/speech_model.h"
+#include "models/vibevoice_asr/load.h"
 #include "models/whisper/load.h"
 
 namespace mlx_audio::models {
@@ -24,6 +25,7 @@ const Architecture architectures[] = {
     {"qwen3_tts", ModelTask::speech, qwen3_tts::matches, qwen3_tts::features, qwen3_tts::load_speech_model},
     {"csm", ModelTask::speech, csm::matches, csm::features, csm::load_speech_model},
     {"whisper", ModelTask::transcription, whisper::matches, whisper::features, nullptr, whisper::load_whisper},
+    {"vibevoice_asr", ModelTask::transcription, vibevoice_asr::matches, vibevoice_asr::features, nullptr, vibevoice_asr::load_vibevoice_asr},
     {"mossformer2_se", ModelTask::enhancement, mossformer2_se::matches, mossformer2_se::features},
 };
 // clang-format on

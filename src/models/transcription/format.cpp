@@ -67,11 +67,35 @@ size_t characters(const std::string& text) {
       text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
+// "Speaker 0" for a number, a name as it is; on one line.
+std::string speaker_name(const std::string& speaker) {
+  bool counted = !speaker.empty() &&
+      speaker.find_first_not_of("0123456789") == std::string::npos;
+  std::string name = counted ? "Speaker " + speaker : strip(speaker);
+  for (char& c : name) {
+    c = static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+  }
+  return name;
+}
+
 struct Cue {
   double start;
   double end;
   std::string text;
+  std::string speaker = {};
 };
+
+// WebVTT's voice span; the name must not end its tag.
+std::string voice_span(const Cue& cue) {
+  if (cue.speaker.empty()) {
+    return cue.text;
+  }
+  std::string name = cue.speaker;
+  for (char& c : name) {
+    c = c == '<' || c == '>' || c == '&' ? ' ' : c;
+  }
+  return "<v " + name + ">" + cue.text;
+}
 
 using Subtitle = std::vector<TranscribedWord>; // text with line breaks
 
@@ -149,7 +173,11 @@ std::vector<Cue> cues(const Transcription& t, const SubtitleOptions& options) {
   if (!t.has_words) {
     for (const auto& segment : t.segments) {
       if (!strip(segment.text).empty()) {
-        list.push_back({segment.start, segment.end, strip(segment.text)});
+        list.push_back(
+            {segment.start,
+             segment.end,
+             strip(segment.text),
+             speaker_name(segment.speaker)});
       }
     }
     return list;
@@ -221,6 +249,9 @@ std::string to_json(const Transcription& t, bool verbose) {
         {"avg_logprob", rounded(s.avg_logprob, 1e6)},
         {"compression_ratio", rounded(s.compression_ratio, 1e6)},
         {"no_speech_prob", rounded(s.no_speech_prob, 1e9)}};
+    if (!s.speaker.empty()) {
+      entry["speaker"] = s.speaker;
+    }
     if (t.has_words && verbose) {
       for (auto& word : words_json(s.words, true)) {
         all_words.push_back(std::move(word));
@@ -231,6 +262,9 @@ std::string to_json(const Transcription& t, bool verbose) {
     segments.push_back(std::move(entry));
   }
   root["segments"] = std::move(segments);
+  if (t.truncated) {
+    root["finish_reason"] = "length";
+  }
   if (t.has_words && verbose) {
     root["words"] = std::move(all_words);
   }
@@ -238,6 +272,12 @@ std::string to_json(const Transcription& t, bool verbose) {
 }
 
 } // namespace
+
+std::string labelled_text(const TranscriptionSegment& segment) {
+  auto text = strip(segment.text);
+  auto name = speaker_name(segment.speaker);
+  return name.empty() || text.empty() ? text : name + ": " + text;
+}
 
 TranscriptFormat parse_transcript_format(const std::string& name) {
   static const std::pair<const char*, TranscriptFormat> names[] = {
@@ -270,7 +310,7 @@ std::string format_transcript(
       return to_json(t, format == TranscriptFormat::verbose_json);
     case TranscriptFormat::txt:
       for (const auto& segment : t.segments) {
-        if (auto text = strip(segment.text); !text.empty()) {
+        if (auto text = labelled_text(segment); !text.empty()) {
           out << text << '\n';
         }
       }
@@ -278,7 +318,7 @@ std::string format_transcript(
     case TranscriptFormat::tsv:
       out << "start\tend\ttext\n";
       for (const auto& segment : t.segments) {
-        if (auto text = strip(segment.text); !text.empty()) {
+        if (auto text = labelled_text(segment); !text.empty()) {
           out << std::llround(segment.start * 1000) << '\t'
               << std::llround(segment.end * 1000) << '\t'
               << replace_all(text, "\t", " ") << '\n';
@@ -291,6 +331,7 @@ std::string format_transcript(
         out << ++number << '\n'
             << clock(cue.start, true, ',') << " --> "
             << clock(cue.end, true, ',') << '\n'
+            << (cue.speaker.empty() ? "" : cue.speaker + ": ")
             << replace_all(cue.text, "-->", "->") << "\n\n";
       }
       break;
@@ -300,7 +341,7 @@ std::string format_transcript(
       for (const auto& cue : cues(t, subtitles)) {
         out << clock(cue.start, false, '.') << " --> "
             << clock(cue.end, false, '.') << '\n'
-            << replace_all(cue.text, "-->", "->") << "\n\n";
+            << replace_all(voice_span(cue), "-->", "->") << "\n\n";
       }
       break;
   }

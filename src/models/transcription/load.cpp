@@ -23,6 +23,7 @@ Transcription collect(
   result.duration = stream.duration();
   result.task = options.task;
   result.has_words = options.word_timestamps;
+  result.truncated = stream.truncated();
   return result;
 }
 

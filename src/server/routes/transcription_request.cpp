@@ -20,22 +20,20 @@ TranscriptShape shape(const std::string& name, bool translation) {
       {"srt", TranscriptShape::srt},
       {"vtt", TranscriptShape::vtt},
       {"verbose_json", TranscriptShape::verbose_json},
+      {"diarized_json", TranscriptShape::diarized_json},
       {"ndjson", TranscriptShape::ndjson}};
   for (const auto& [text, value] : known) {
-    if (name == text && !(translation && value == TranscriptShape::ndjson)) {
+    bool own_words = value == TranscriptShape::ndjson ||
+        value == TranscriptShape::diarized_json;
+    if (name == text && !(translation && own_words)) {
       return value;
     }
-  }
-  if (name == "diarized_json" && !translation) {
-    invalid_value(
-        "response_format",
-        "'diarized_json' needs a model that tells speakers apart, and none is "
-        "built in yet");
   }
   invalid_value(
       "response_format",
       translation ? "must be json, text, srt, verbose_json or vtt"
-                  : "must be json, text, srt, verbose_json, vtt or ndjson");
+                  : "must be json, text, srt, verbose_json, vtt, diarized_json "
+                    "or ndjson");
 }
 
 // "auto", or {type: server_vad, ...} as JSON or as chunking_strategy[...].
@@ -138,8 +136,26 @@ void refuse_speakers(const Multipart& form) {
     if (!form.list(name).empty()) {
       invalid_value(
           name,
-          "needs a model that tells speakers apart, and none is built in yet");
+          "needs a model that knows speakers by their voices, and none is "
+          "built in yet");
     }
+  }
+}
+
+// What depends on the model that will hear it.
+void check_model(const Services& services, TranscriptionAsk& ask) {
+  auto model = services.engine.model(ask.model);
+  const auto& features = model.features;
+  bool speakers =
+      std::find(features.begin(), features.end(), "speakers") != features.end();
+  if (ask.shape == TranscriptShape::diarized_json && !speakers) {
+    invalid_value(
+        "response_format",
+        "'diarized_json' needs a model that tells speakers apart, such as "
+        "VibeVoice-ASR");
+  }
+  if (model.architecture == "vibevoice_asr") {
+    ask.positions_per_second = 7.5;
   }
 }
 
@@ -183,6 +199,7 @@ TranscriptionAsk parse_transcription(
     read_result(form, ask);
   }
   options.word_timestamps = ask.words || ask.logprobs;
+  check_model(services, ask);
   ask.sound = form.file("file", "a recording");
   ask.seconds = check_recording(ask.sound, services.options.max_audio_seconds);
   return ask;

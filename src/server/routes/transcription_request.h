@@ -16,6 +16,7 @@ enum class TranscriptShape {
   srt,
   vtt,
   verbose_json,
+  diarized_json, ///< of models with the feature "speakers"
   ndjson, ///< mlx-audio's lines
 };
 
@@ -29,6 +30,7 @@ struct TranscriptionAsk {
   bool logprobs = false;
   std::shared_ptr<const std::string> body; ///< holds the recording
   std::span<const uint8_t> sound; ///< in the body
+  double positions_per_second = 50; ///< of the encoder, for token counts
   double seconds = 0; ///< that the recording says it has; 0: unknown
 };
 

@@ -1,5 +1,7 @@
 // POST /v1/audio/transcriptions and /v1/audio/translations
 #include <cmath>
+#include <cstdio>
+#include <map>
 
 #include "server/engine_work.h"
 #include "server/logprobs.h"
@@ -21,13 +23,13 @@ std::string strip(const std::string& text) {
       : text.substr(from, text.find_last_not_of(" \t\n") - from + 1);
 }
 
-Json token_usage(const Transcription& t) {
+Json token_usage(const Transcription& t, double positions_per_second) {
   int64_t text = 0;
   for (const auto& segment : t.segments) {
     text += static_cast<int64_t>(segment.tokens.size());
   }
-  // The encoder's positions: 50 a second.
-  auto sound = static_cast<int64_t>(std::ceil(t.duration * 50));
+  auto sound =
+      static_cast<int64_t>(std::ceil(t.duration * positions_per_second));
   return {
       {"type", "tokens"},
       {"input_tokens", sound},
@@ -49,7 +51,8 @@ class TranscriptAnswer {
         stream_(ask.stream),
         words_(ask.words),
         logprobs_(ask.logprobs),
-        segments_(ask.segments) {}
+        segments_(ask.segments),
+        positions_per_second_(ask.positions_per_second) {}
 
   void segment(
       const TranscriptionSegment& segment,
@@ -67,7 +70,14 @@ class TranscriptAnswer {
       if (logprobs_) {
         delta["logprobs"] = logprobs(segment.words);
       }
-      exchange_->write(event(delta));
+      if (shape_ == TranscriptShape::diarized_json) {
+        Json whole = diarized(segment, next_segment_++);
+        delta["segment_id"] = whole["id"];
+        exchange_->write(event(delta));
+        exchange_->write(event(whole));
+      } else {
+        exchange_->write(event(delta));
+      }
     } else {
       exchange_->begin(200, "application/x-ndjson");
       exchange_->write(
@@ -96,8 +106,9 @@ class TranscriptAnswer {
       Json done = {
           {"type", "transcript.text.done"}, {"text", strip(result_.text)}};
       done["languages"] = languages();
+      add_finish(done);
       add_logprobs(done);
-      done["usage"] = token_usage(result_);
+      done["usage"] = token_usage(result_, positions_per_second_);
       exchange_->write(event(done));
       exchange_->end();
       return;
@@ -123,7 +134,7 @@ class TranscriptAnswer {
     return list;
   }
 
-  Response body() const {
+  Response body() {
     switch (shape_) {
       case TranscriptShape::text:
         return {
@@ -139,14 +150,66 @@ class TranscriptAnswer {
             .body = format_transcript(result_, TranscriptFormat::vtt)};
       case TranscriptShape::verbose_json:
         return {.body = verbose() + "\n"};
+      case TranscriptShape::diarized_json:
+        return {.body = dump(diarized_whole()) + "\n"};
       default:
         return {.body = dump(json()) + "\n"};
+    }
+  }
+
+  // Counted speakers are A, B, ... in the order in which they come; names stay.
+  std::string speaker(const std::string& said) {
+    bool counted = said.find_first_not_of("0123456789") == std::string::npos;
+    if (!counted) {
+      return said;
+    }
+    auto [found, fresh] = speakers_.try_emplace(said, speakers_.size());
+    std::string name;
+    for (size_t n = found->second + 1; n > 0; n = (n - 1) / 26) {
+      name.insert(name.begin(), static_cast<char>('A' + (n - 1) % 26));
+    }
+    return name;
+  }
+
+  Json diarized(const TranscriptionSegment& segment, int number) {
+    char id[32];
+    std::snprintf(id, sizeof(id), "seg_%03d", number);
+    return {
+        {"type", "transcript.text.segment"},
+        {"id", id},
+        {"start", segment.start},
+        {"end", segment.end},
+        {"text", strip(segment.text)},
+        {"speaker", speaker(segment.speaker)}};
+  }
+
+  Json diarized_whole() {
+    Json segments = Json::array();
+    for (const auto& segment : result_.segments) {
+      if (!strip(segment.text).empty()) {
+        segments.push_back(diarized(segment, next_segment_++));
+      }
+    }
+    Json root = {
+        {"task", "transcribe"},
+        {"duration", result_.duration},
+        {"text", strip(result_.text)},
+        {"segments", std::move(segments)},
+        {"usage", duration_usage(result_)}};
+    add_finish(root);
+    return root;
+  }
+
+  void add_finish(Json& root) const {
+    if (result_.truncated) {
+      root["finish_reason"] = "length";
     }
   }
 
   Json json() const {
     Json root = {{"text", strip(result_.text)}, {"languages", languages()}};
     add_logprobs(root);
+    add_finish(root);
     root["usage"] = duration_usage(result_);
     return root;
   }
@@ -184,7 +247,10 @@ class TranscriptAnswer {
   bool words_;
   bool logprobs_;
   bool segments_;
+  double positions_per_second_;
   bool said_ = false;
+  int next_segment_ = 1;
+  std::map<std::string, size_t> speakers_; // in the order in which they came
   Transcription result_;
 };
 
