@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/json.h"
+#include "kernels/cpu_op.h"
 #include "mlx_audio/error.h"
 #include "models/vibevoice_asr/streams.h"
 #include "nn/dtype.h"
@@ -78,6 +79,7 @@ std::unique_ptr<TranscriptionModel> load_vibevoice_asr(
             std::to_string(options.decoder_bits) + ")",
         "write a quantized checkpoint with 'mlx-audio convert -q'");
   }
+  kernels::keep_freed_memory();
   auto network = Network::load(folder, nn::parse_dtype(options.dtype));
   TextIds ids(folder, network->config);
   return std::make_unique<PublicModel>(
