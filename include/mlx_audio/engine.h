@@ -52,7 +52,7 @@ struct ModelInfo {
   std::string architecture; ///< e.g. "kokoro"
   ModelTask task = ModelTask::speech;
   /// "voices", "instructions", "reference", "word_timestamps", "realtime",
-  /// "languages", "translation", "logprobs", ...
+  /// "languages", "translation", "logprobs", "speakers", ...
   std::vector<std::string> features;
   uint64_t size_bytes = 0; ///< of its files of weights
   int64_t created = 0; ///< seconds since 1970, of its config.json
