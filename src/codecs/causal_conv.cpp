@@ -4,20 +4,24 @@ namespace mlx_audio::codecs {
 
 namespace {
 
-// The past (zeros at first) before x; keeps the last `reach` inputs of both.
-mx::array with_past(const mx::array& x, Past& past, int reach) {
+mx::array last_rows(const mx::array& x, int count) {
+  return mx::slice(
+      x, {0, x.shape(1) - count, 0}, {x.shape(0), x.shape(1), x.shape(2)});
+}
+
+// What lies before x (zeros at first); `past` becomes the last `reach` inputs
+// of both.
+Past take_past(const mx::array& x, Past& past, int reach) {
   if (reach == 0) {
-    return x;
+    return std::nullopt;
   }
   auto before =
       past ? *past : mx::zeros({x.shape(0), reach, x.shape(2)}, x.dtype());
-  auto all = mx::concatenate({before, x}, 1);
+  const int kept = reach - x.shape(1);
   past = mx::contiguous(
-      mx::slice(
-          all,
-          {0, all.shape(1) - reach, 0},
-          {x.shape(0), all.shape(1), x.shape(2)}));
-  return all;
+      kept > 0 ? mx::concatenate({last_rows(before, kept), x}, 1)
+               : last_rows(x, reach));
+  return before;
 }
 
 } // namespace
@@ -42,19 +46,10 @@ CausalConv1d::CausalConv1d(
     int in,
     int out,
     int kernel,
-    int dilation /* = 1 */,
-    int groups /* = 1 */,
-    int stride /* = 1 */)
-    : conv_(
-          weights,
-          path,
-          layout,
-          in,
-          out,
-          kernel,
-          {.stride = stride, .dilation = dilation, .groups = groups}),
-      reach_((kernel - 1) * dilation + 1 - stride),
-      stride_(stride) {}
+    kernels::Conv1dOptions options /* = {} */)
+    : conv_(weights, path, layout, in, out, kernel, options),
+      reach_((kernel - 1) * options.dilation + 1 - options.stride),
+      stride_(options.stride) {}
 
 mx::array CausalConv1d::operator()(
     const mx::array& x,
@@ -63,7 +58,7 @@ mx::array CausalConv1d::operator()(
   int rest = x.shape(1) % stride_;
   auto whole =
       rest == 0 ? x : mx::pad(x, {{0, 0}, {0, stride_ - rest}, {0, 0}});
-  return conv_(with_past(whole, past, reach_), residual);
+  return conv_(whole, residual, take_past(whole, past, reach_));
 }
 
 mx::array CausalConv1d::operator()(
@@ -71,7 +66,7 @@ mx::array CausalConv1d::operator()(
     const kernels::SnakeBeta& function,
     Past& past,
     const std::optional<mx::array>& residual /* = std::nullopt */) const {
-  return conv_(with_past(x, past, reach_), function, residual);
+  return conv_(x, function, residual, take_past(x, past, reach_));
 }
 
 CausalConvTranspose1d::CausalConvTranspose1d(
@@ -96,14 +91,14 @@ CausalConvTranspose1d::CausalConvTranspose1d(
 
 mx::array CausalConvTranspose1d::operator()(const mx::array& x, Past& past)
     const {
-  return conv_(with_past(x, past, reach_));
+  return conv_(x, take_past(x, past, reach_));
 }
 
 mx::array CausalConvTranspose1d::operator()(
     const mx::array& x,
     const kernels::SnakeBeta& function,
     Past& past) const {
-  return conv_(with_past(x, past, reach_), function);
+  return conv_(x, function, take_past(x, past, reach_));
 }
 
 } // namespace mlx_audio::codecs

@@ -22,8 +22,9 @@ nn::Linear pointwise(
 /// The inputs that a layer still needs; empty at the start of a sequence.
 using Past = std::optional<mx::array>;
 
-/// Zeros before the first input. `path.weight`, `path.bias`. With a stride,
-/// pieces are of whole strides, but for the last one, which zeros fill up.
+/// Zeros before the first input; the options have no padding.
+/// `path.weight`, `path.bias`. With a stride, pieces are of whole strides, but
+/// for the last one, which zeros fill up.
 class CausalConv1d {
  public:
   CausalConv1d(
@@ -33,9 +34,7 @@ class CausalConv1d {
       int in,
       int out,
       int kernel,
-      int dilation = 1,
-      int groups = 1,
-      int stride = 1);
+      kernels::Conv1dOptions options = {});
 
   /// x [batch, time, in] -> [batch, time / stride, out], plus `residual` if
   /// given.

@@ -45,17 +45,28 @@ mx::array conv_transpose1d_mlx(
   return w.bias ? y + mx::astype(*w.bias, y.dtype()) : y;
 }
 
+mx::array behind(const std::optional<mx::array>& past, const mx::array& x) {
+  return past ? mx::concatenate({mx::astype(*past, x.dtype()), x}, 1) : x;
+}
+
 void check(
     const char* op,
     const mx::array& x,
     const Conv1dWeight& w,
-    int groups) {
+    int groups,
+    const std::optional<mx::array>& past = std::nullopt) {
   if (x.ndim() != 3 || w.weight.ndim() != 3 ||
       x.shape(2) != w.weight.shape(2) * groups) {
     throw std::invalid_argument(
         std::string("[") + op + "] x must be [batch, time, channels] with " +
         std::to_string(w.weight.shape(-1) * groups) + " channels but has " +
         std::to_string(x.shape(-1)) + ".");
+  }
+  if (past &&
+      (past->ndim() != 3 || past->shape(0) != x.shape(0) ||
+       past->shape(2) != x.shape(2))) {
+    throw std::invalid_argument(
+        std::string("[") + op + "] past must be [batch, rows, channels] of x.");
   }
 }
 
@@ -122,12 +133,13 @@ mx::array conv1d(
     const mx::array& x,
     const Conv1dWeight& weight,
     const Conv1dOptions& options /* = {} */,
-    const std::optional<mx::array>& residual /* = std::nullopt */) {
-  check("conv1d", x, weight, options.groups);
+    const std::optional<mx::array>& residual /* = std::nullopt */,
+    const std::optional<mx::array>& past /* = std::nullopt */) {
+  check("conv1d", x, weight, options.groups, past);
   if (has_cpu_kernel(weight.weight.shape(), options.groups)) {
-    return conv1d_cpu(x, weight, options, residual);
+    return conv1d_cpu(x, weight, options, residual, past);
   }
-  return conv1d_mlx(x, weight, options, residual);
+  return conv1d_mlx(behind(past, x), weight, options, residual);
 }
 
 mx::array ada_norm_conv1d(
@@ -138,7 +150,8 @@ mx::array ada_norm_conv1d(
     const std::optional<mx::array>& residual /* = std::nullopt */) {
   check("ada_norm_conv1d", x, weight, options.groups);
   if (options.groups == 1 && x.size() > 0 && use_cpu_kernels()) {
-    return conv1d_cpu(x, weight, options, residual, {.norm = &norm});
+    return conv1d_cpu(
+        x, weight, options, residual, std::nullopt, {.norm = &norm});
   }
   return conv1d(ada_instance_norm(x, norm), weight, options, residual);
 }
@@ -148,35 +161,38 @@ mx::array snake_conv1d(
     const SnakeBeta& function,
     const Conv1dWeight& weight,
     const Conv1dOptions& options /* = {} */,
-    const std::optional<mx::array>& residual /* = std::nullopt */) {
-  check("snake_conv1d", x, weight, options.groups);
+    const std::optional<mx::array>& residual /* = std::nullopt */,
+    const std::optional<mx::array>& past /* = std::nullopt */) {
+  check("snake_conv1d", x, weight, options.groups, past);
   if (options.groups == 1 && x.size() > 0 && use_cpu_kernels()) {
-    return conv1d_cpu(x, weight, options, residual, {.snake = &function});
+    return conv1d_cpu(x, weight, options, residual, past, {.snake = &function});
   }
-  return conv1d(snake(x, function), weight, options, residual);
+  return conv1d(snake(behind(past, x), function), weight, options, residual);
 }
 
 mx::array snake_conv_transpose1d(
     const mx::array& x,
     const SnakeBeta& function,
     const Conv1dWeight& weight,
-    const ConvTranspose1dOptions& options /* = {} */) {
-  check("snake_conv_transpose1d", x, weight, options.groups);
+    const ConvTranspose1dOptions& options /* = {} */,
+    const std::optional<mx::array>& past /* = std::nullopt */) {
+  check("snake_conv_transpose1d", x, weight, options.groups, past);
   if (options.groups == 1 && x.size() > 0 && use_cpu_kernels()) {
-    return conv_transpose1d_cpu(x, weight, options, {.snake = &function});
+    return conv_transpose1d_cpu(x, weight, options, past, {.snake = &function});
   }
-  return conv_transpose1d(snake(x, function), weight, options);
+  return conv_transpose1d(snake(behind(past, x), function), weight, options);
 }
 
 mx::array conv_transpose1d(
     const mx::array& x,
     const Conv1dWeight& weight,
-    const ConvTranspose1dOptions& options /* = {} */) {
-  check("conv_transpose1d", x, weight, options.groups);
+    const ConvTranspose1dOptions& options /* = {} */,
+    const std::optional<mx::array>& past /* = std::nullopt */) {
+  check("conv_transpose1d", x, weight, options.groups, past);
   if (has_cpu_kernel(weight.weight.shape(), options.groups)) {
-    return conv_transpose1d_cpu(x, weight, options);
+    return conv_transpose1d_cpu(x, weight, options, past);
   }
-  return conv_transpose1d_mlx(x, weight, options);
+  return conv_transpose1d_mlx(behind(past, x), weight, options);
 }
 
 } // namespace mlx_audio::kernels

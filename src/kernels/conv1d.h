@@ -17,6 +17,9 @@ struct Conv1dOptions {
   int pad_right = 0;
   int dilation = 1;
   int groups = 1;
+  /// Most calls will have hundreds of rows and more: the CPU may hold the
+  /// weights in a second, larger form that is faster for them.
+  bool long_sequences = false;
 };
 
 class PackedConv1d; // a backend's own form of the weights
@@ -49,12 +52,14 @@ struct StoredConv1dWeight {
 /// x [batch, time, in] -> [batch, time', out] in x's dtype, plus `residual` of
 /// the result's shape if given.
 /// time' = (time + pad_left + pad_right - dilation (kernel - 1) - 1) / stride
-/// + 1.
+/// + 1. `past` [batch, rows, in] lies between the padding and x, as if
+/// concatenated.
 mx::array conv1d(
     const mx::array& x,
     const Conv1dWeight& weight,
     const Conv1dOptions& options = {},
-    const std::optional<mx::array>& residual = std::nullopt);
+    const std::optional<mx::array>& residual = std::nullopt,
+    const std::optional<mx::array>& past = std::nullopt);
 
 /// conv1d of ada_instance_norm(x, norm), whose result need never exist as a
 /// whole.
@@ -65,13 +70,14 @@ mx::array ada_norm_conv1d(
     const Conv1dOptions& options = {},
     const std::optional<mx::array>& residual = std::nullopt);
 
-/// conv1d of snake(x, function), likewise.
+/// conv1d of snake(x, function), likewise; `past` goes through it as x does.
 mx::array snake_conv1d(
     const mx::array& x,
     const SnakeBeta& function,
     const Conv1dWeight& weight,
     const Conv1dOptions& options = {},
-    const std::optional<mx::array>& residual = std::nullopt);
+    const std::optional<mx::array>& residual = std::nullopt,
+    const std::optional<mx::array>& past = std::nullopt);
 
 /// Folds weight norm and puts weights into the form that the device's kernel
 /// reads, once. Where that is a form of the kernel's own, the result's `weight`
@@ -93,16 +99,19 @@ Conv1dWeight load_conv_transpose1d(
 
 /// x [batch, time, in], weight [out, kernel, in / groups] -> [batch, time',
 /// out] with time' = (time - 1) stride - 2 padding + kernel + output_padding.
+/// `past` [batch, rows, in] lies before x, as if concatenated.
 mx::array conv_transpose1d(
     const mx::array& x,
     const Conv1dWeight& weight,
-    const ConvTranspose1dOptions& options = {});
+    const ConvTranspose1dOptions& options = {},
+    const std::optional<mx::array>& past = std::nullopt);
 
-/// conv_transpose1d of snake(x, function).
+/// conv_transpose1d of snake(x, function), and of snake(past, function).
 mx::array snake_conv_transpose1d(
     const mx::array& x,
     const SnakeBeta& function,
     const Conv1dWeight& weight,
-    const ConvTranspose1dOptions& options = {});
+    const ConvTranspose1dOptions& options = {},
+    const std::optional<mx::array>& past = std::nullopt);
 
 } // namespace mlx_audio::kernels

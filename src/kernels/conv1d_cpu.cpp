@@ -15,7 +15,8 @@ namespace mlx_audio::kernels {
 namespace {
 
 struct Shape {
-  int time;
+  int time; // of x, and of the past before it
+  int past;
   int in;
   int kernel;
   int out;
@@ -24,11 +25,12 @@ struct Shape {
 
 Shape shape_of(
     const mx::array& x,
+    int past,
     const mx::array& weight,
     const Conv1dOptions& o) {
-  Shape s{x.shape(1), x.shape(2), weight.shape(1), weight.shape(0), 0};
-  s.time_out =
-      (s.time + o.pad_left + o.pad_right - o.dilation * (s.kernel - 1) - 1) /
+  Shape s{x.shape(1), past, x.shape(2), weight.shape(1), weight.shape(0), 0};
+  s.time_out = (s.past + s.time + o.pad_left + o.pad_right -
+                o.dilation * (s.kernel - 1) - 1) /
           o.stride +
       1;
   return s;
@@ -135,11 +137,16 @@ mx::array run_conv1d(
     const Shape& s,
     const Conv1dOptions& o,
     const std::optional<mx::array>& residual,
+    const std::optional<mx::array>& past,
     const OnTheWayIn& way) {
   bool depthwise = !pack->depthwise.empty();
   std::vector<mx::array> inputs = {as_f32(x)};
   if (residual) {
     inputs.push_back(as_f32(*residual));
+  }
+  const auto past_at = inputs.size();
+  if (s.past > 0) {
+    inputs.push_back(as_f32(*past));
   }
   std::optional<MapArguments> arguments;
   int first = static_cast<int>(inputs.size());
@@ -163,16 +170,25 @@ mx::array run_conv1d(
   double bytes = 4.0 * batch *
       (static_cast<double>(s.time) * s.in * (way.norm != nullptr ? 2 : 1) +
        static_cast<double>(s.time_out) * s.out * (residual ? 2 : 1));
-  const char* name = pack->fft != nullptr ? "conv1d_fft"
-      : depthwise                         ? "conv1d_depthwise"
-                                          : "conv1d";
+  bool transforms = pack->transforms(s.time_out, o.dilation);
+  const char* name = transforms ? "conv1d_fft"
+      : depthwise               ? "conv1d_depthwise"
+                                : "conv1d";
   bool has_residual = residual.has_value();
   auto y = cpu_op(
       name,
       inputs,
       {batch, s.time_out, s.out},
       mx::float32,
-      [pack, s, o, batch, depthwise, has_residual, arguments](
+      [pack,
+       s,
+       o,
+       batch,
+       depthwise,
+       transforms,
+       has_residual,
+       past_at,
+       arguments](
           const std::vector<mx::array>& in, std::vector<mx::array>& out) {
         std::vector<float> buffer;
         for (int b = 0; b < batch; ++b) {
@@ -194,12 +210,17 @@ mx::array run_conv1d(
           ConvInput input{
               from,
               s.time,
-              o.pad_left,
+              o.pad_left + s.past,
               o.stride,
               o.dilation,
               map ? &*map : nullptr};
+          if (s.past > 0) {
+            input.past_time = s.past;
+            input.past = in[past_at].data<float>() +
+                static_cast<size_t>(b) * s.past * s.in;
+          }
           ConvOutput output{to, s.time_out, rest, pack->bias.data()};
-          if (pack->fft != nullptr) {
+          if (transforms) {
             fft_conv1d(*pack->fft, input, output);
           } else {
             direct_conv1d(*pack->direct, input, output);
@@ -308,13 +329,24 @@ mx::array conv1d_cpu(
     const Conv1dWeight& weight,
     const Conv1dOptions& o,
     const std::optional<mx::array>& residual,
+    const std::optional<mx::array>& past,
     const OnTheWayIn& way /* = {} */) {
+  auto pack = packed_conv1d(weight, o);
+  if (past && !pack->depthwise.empty()) {
+    return conv1d_cpu(
+        mx::concatenate({mx::astype(*past, x.dtype()), x}, 1),
+        weight,
+        o,
+        residual,
+        std::nullopt);
+  }
   return run_conv1d(
       x,
-      packed_conv1d(weight, o),
-      shape_of(x, weight.weight, o),
+      pack,
+      shape_of(x, past ? past->shape(1) : 0, weight.weight, o),
       o,
       residual,
+      past,
       way);
 }
 
@@ -322,11 +354,20 @@ mx::array conv_transpose1d_cpu(
     const mx::array& x,
     const Conv1dWeight& weight,
     const ConvTranspose1dOptions& o,
+    const std::optional<mx::array>& past,
     const OnTheWayIn& way /* = {} */) {
   auto pack = packed_conv_transpose1d(weight, o);
+  if (past && o.groups > 1) {
+    return conv_transpose1d_cpu(
+        mx::concatenate({mx::astype(*past, x.dtype()), x}, 1),
+        weight,
+        o,
+        std::nullopt);
+  }
   int kernel = weight.weight.shape(1);
-  int time_out =
-      (x.shape(1) - 1) * o.stride - 2 * o.padding + kernel + o.output_padding;
+  int before = past ? past->shape(1) : 0;
+  int time_out = (before + x.shape(1) - 1) * o.stride - 2 * o.padding + kernel +
+      o.output_padding;
   if (o.groups > 1) {
     return mx::astype(
         depthwise_transpose(x, pack, kernel, o, time_out), x.dtype());
@@ -338,9 +379,9 @@ mx::array conv_transpose1d_cpu(
   int dropped = std::min(o.padding / o.stride, taps - 1);
   int cut = o.padding - dropped * o.stride;
   int rows = (cut + time_out + o.stride - 1) / o.stride;
-  Shape s{x.shape(1), x.shape(2), taps, o.stride * out, rows};
+  Shape s{x.shape(1), before, x.shape(2), taps, o.stride * out, rows};
   Conv1dOptions plain{.pad_left = taps - 1 - dropped};
-  auto y = run_conv1d(x, pack, s, plain, std::nullopt, way);
+  auto y = run_conv1d(x, pack, s, plain, std::nullopt, past, way);
   y = mx::reshape(y, {batch, rows * o.stride, out});
   return mx::slice(y, {0, cut, 0}, {batch, cut + time_out, out});
 }

@@ -19,7 +19,7 @@ Conv1dWeight load_conv_transpose1d_cpu(
     const ConvTranspose1dOptions& options);
 
 /// What happens to x while it is read; at most one of the two, and only where
-/// groups are 1.
+/// groups are 1. A norm knows no past.
 struct OnTheWayIn {
   const AdaNorm* norm = nullptr;
   const SnakeBeta* snake = nullptr;
@@ -31,12 +31,14 @@ mx::array conv1d_cpu(
     const Conv1dWeight& weight,
     const Conv1dOptions& options,
     const std::optional<mx::array>& residual,
+    const std::optional<mx::array>& past,
     const OnTheWayIn& way = {});
 
 mx::array conv_transpose1d_cpu(
     const mx::array& x,
     const Conv1dWeight& weight,
     const ConvTranspose1dOptions& options,
+    const std::optional<mx::array>& past,
     const OnTheWayIn& way = {});
 
 } // namespace mlx_audio::kernels

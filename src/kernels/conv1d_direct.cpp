@@ -84,12 +84,10 @@ class Rows {
 
  private:
   void row(int at, float* to) const {
-    if (at < 0 || at >= input_.time) {
+    const float* from = input_.row(at, w_.in);
+    if (from == nullptr) {
       std::fill_n(to, w_.in, 0.0f);
-      return;
-    }
-    const float* from = input_.x + static_cast<size_t>(at) * w_.in;
-    if (input_.map != nullptr) {
+    } else if (input_.map != nullptr) {
       map_row(from, to, w_.in, *input_.map);
     } else {
       std::copy_n(from, w_.in, to);
@@ -225,7 +223,11 @@ class TileRows {
     const auto in = static_cast<size_t>(w_.in);
     if (!w_.joined) {
       for (int64_t i = 0; i < span(rows); ++i) {
-        put(at(first + i), in, input_.map, step, to + i * amx::kStep);
+        put(input_.row(first + i, in),
+            in,
+            input_.map,
+            step,
+            to + i * amx::kStep);
       }
       return;
     }
@@ -233,7 +235,8 @@ class TileRows {
     float* line = scratch.floats(static_cast<int64_t>(taps));
     for (int r = 0; r < rows; ++r) {
       for (int j = 0; j < w_.kernel; ++j) {
-        const float* from = at(first + r * input_.stride + j * input_.dilation);
+        const float* from =
+            input_.row(first + r * input_.stride + j * input_.dilation, in);
         if (from == nullptr) {
           std::fill_n(line + j * in, in, 0.0f);
         } else if (input_.map != nullptr) {
@@ -247,12 +250,6 @@ class TileRows {
   }
 
  private:
-  const float* at(int time) const {
-    return time < 0 || time >= input_.time
-        ? nullptr
-        : input_.x + static_cast<size_t>(time) * w_.in;
-  }
-
   // One row of `count` channels, or zeros.
   static void put(
       const float* from,

@@ -216,14 +216,36 @@ struct PairPlanes {
   }
 };
 
-// One tile of one vector of channels: samples at x + n * stride for the n for
-// which a sample exists, through the map, to planes.
+// The samples of a tile: n lies at past + n * stride from `first` on, at x + n
+// * stride from `split` to `last`; all others are zeros. Both pointers may
+// point before their data.
+struct TileSamples {
+  const float* past;
+  const float* x;
+  ptrdiff_t stride;
+  int first;
+  int split;
+  int last;
+
+  // Sample 0 is row `at` of the input, sample n row at + n d.
+  TileSamples(const ConvInput& input, int at, int d, int in, int n)
+      : past(input.past + static_cast<ptrdiff_t>(input.past_time + at) * in),
+        x(input.x + static_cast<ptrdiff_t>(at) * in),
+        stride(static_cast<ptrdiff_t>(d) * in),
+        first(std::min(n, steps(-input.past_time - at, d))),
+        split(std::min(n, steps(-at, d))),
+        last(std::min(n, steps(input.time - at, d))) {}
+
+ private:
+  static int steps(int rows, int d) {
+    return rows <= 0 ? 0 : (rows + d - 1) / d;
+  }
+};
+
+// One tile of one vector of channels through the map, to planes.
 template <int N, class Planes>
 HWY_INLINE void forward_tile(
-    const float* x, // may point before the data; only [first, last) is read
-    ptrdiff_t stride,
-    int first,
-    int last,
+    const TileSamples& from,
     const ChannelMap* map,
     size_t channel,
     const Planes& planes) {
@@ -232,10 +254,11 @@ HWY_INLINE void forward_tile(
   const auto& tw = Twiddles<N>::get();
   Points<M> p;
   auto sample = [&](int n) HWY_ATTR {
-    if (n < first || n >= last) {
+    if (n < from.first || n >= from.last) {
       return hn::Zero(d);
     }
-    V v = hn::LoadU(d, x + n * stride);
+    const float* row = (n < from.split ? from.past : from.x) + n * from.stride;
+    V v = hn::LoadU(d, row + channel);
     return map == nullptr ? v : map_channels(d, v, channel, *map);
   };
   for (int n = 0; n < M; ++n) {
@@ -406,19 +429,12 @@ void run(
       const int begin = b * block;
       const int rows = std::min(block, tiles - begin);
       for (int m = 0; m < rows; ++m) {
-        int at = start_of(begin + m) - input.pad_left;
-        int first = at >= 0 ? 0 : (-at + d - 1) / d;
-        int last = at >= input.time ? 0 : (input.time - at + d - 1) / d;
-        last = std::min(last, N);
-        const ptrdiff_t stride = static_cast<ptrdiff_t>(d) * w.in;
-        const float* x = input.x + static_cast<ptrdiff_t>(at) * w.in;
+        const TileSamples samples(
+            input, start_of(begin + m) - input.pad_left, d, w.in, N);
         for (int channel = 0; channel < w.in;
              channel += static_cast<int>(lanes())) {
           forward_tile<N>(
-              x + channel,
-              stride,
-              first,
-              last,
+              samples,
               input.map,
               channel,
               Planes{a + static_cast<size_t>(m) * w.in + channel, a_plane});
@@ -492,15 +508,34 @@ int tile_size(int in, int out) {
 
 } // namespace
 
-bool FftConv1dWeight::worthwhile(int in, int out, int kernel, PanelType type) {
-  // Tiles multiply faster than transforms save, and three taps of bf16 pairs
-  // are multiplied about as fast as transformed.
-  if (type == PanelType::bf16_pairs && (runs_amx() || kernel < 5)) {
-    return false;
+FftUse FftConv1dWeight::use(
+    int in,
+    int out,
+    int kernel,
+    PanelType type,
+    bool long_sequences) {
+  const bool supported = in % 16 == 0 && out % panel_width() == 0 &&
+      kernel >= 3 && kernel <= 16 && in >= 64 && out >= 64;
+  // AMX's tiles multiply faster than transforms save, and three taps of bf16
+  // pairs are multiplied about as fast as transformed.
+  const bool as_pairs = type == PanelType::bf16_pairs;
+  if (!supported || (as_pairs && (runs_amx() || kernel < 5))) {
+    return FftUse::never;
   }
-  // Up to 256 x 256: beyond, the transformed weights outgrow the cache.
-  return in % 16 == 0 && out % panel_width() == 0 && kernel >= 3 &&
-      kernel <= 16 && in >= 64 && out >= 64 && in * out <= 256 * 256;
+  if (in * out <= 256 * 256) {
+    return FftUse::always;
+  }
+  // Beyond, the transformed weights come from memory: many rows must share
+  // them.
+  return long_sequences && as_pairs ? FftUse::long_sequences : FftUse::never;
+}
+
+bool FftConv1dWeight::saves(int time, int dilation) const {
+  const int outputs = size - kernel + 1;
+  const int per_phase = (time + dilation - 1) / dilation;
+  const int tiles = (per_phase + outputs - 1) / outputs * dilation;
+  // A tile takes 2 N real products in place of a tap's one each output.
+  return tiles >= 24 && 3LL * tiles * 2 * size <= 2LL * time * kernel;
 }
 
 FftConv1dWeight::FftConv1dWeight(

@@ -16,6 +16,13 @@
 
 namespace mlx_audio::kernels {
 
+/// When a layer's transforms repay their cost.
+enum class FftUse {
+  never,
+  always,
+  long_sequences, ///< beside direct weights, for sequences that fill tiles
+};
+
 /// The transformed weights, packed for the matrix products.
 class FftConv1dWeight {
  public:
@@ -26,8 +33,11 @@ class FftConv1dWeight {
       int in,
       PanelType type);
 
-  /// Whether the transforms' cost is repaid, and the shape is supported.
-  static bool worthwhile(int in, int out, int kernel, PanelType type);
+  /// `long_sequences`: whether weights may be held twice for them.
+  static FftUse
+  use(int in, int out, int kernel, PanelType type, bool long_sequences);
+  /// Whether so many outputs take well fewer products than taps do.
+  bool saves(int time, int dilation) const;
 
   int in = 0;
   int out = 0;

@@ -128,13 +128,16 @@ std::shared_ptr<PackedConv1d> pack(
     int out,
     int kernel,
     int in,
-    int stride,
+    const Conv1dOptions& options,
     PanelType type) {
   auto packed = std::make_shared<PackedConv1d>();
-  if (stride == 1 && FftConv1dWeight::worthwhile(in, out, kernel, type)) {
+  const auto use =
+      FftConv1dWeight::use(in, out, kernel, type, options.long_sequences);
+  if (options.stride == 1 && use != FftUse::never) {
     packed->fft =
         std::make_unique<FftConv1dWeight>(source, out, kernel, in, type);
-  } else {
+  }
+  if (packed->fft == nullptr || use == FftUse::long_sequences) {
     packed->direct =
         std::make_unique<DirectConv1dWeight>(source, out, kernel, in, type);
   }
@@ -183,7 +186,7 @@ std::shared_ptr<const PackedConv1d> pack_conv1d(
       weight.out(),
       weight.kernel(),
       weight.in(),
-      options.stride,
+      options,
       panel_type(stored));
   packed->bias = bias_of(stored, weight.out());
   return packed;
@@ -219,7 +222,7 @@ std::shared_ptr<const PackedConv1d> pack_conv_transpose1d(
       }
     }
   };
-  auto packed = pack(source, out, taps, weight.in(), 1, panel_type(stored));
+  auto packed = pack(source, out, taps, weight.in(), {}, panel_type(stored));
   auto bias = bias_of(stored, weight.out());
   for (int p = 0; p < stride; ++p) {
     packed->bias.insert(packed->bias.end(), bias.begin(), bias.end());

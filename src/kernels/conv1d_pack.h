@@ -13,10 +13,15 @@ namespace mlx_audio::kernels {
 class PackedConv1d {
  public:
   std::vector<float> bias; // [out], zeros if the layer has none
-  // One of:
+  // One of them, or both of the first two.
   std::unique_ptr<FftConv1dWeight> fft;
   std::unique_ptr<DirectConv1dWeight> direct;
   std::vector<float> depthwise; // [kernel, channels]
+
+  /// Whether `fft` is the faster one for so many outputs, or the only one.
+  bool transforms(int time, int dilation) const {
+    return fft != nullptr && (direct == nullptr || fft->saves(time, dilation));
+  }
 };
 
 /// `axes` brings the stored axes into our order [out, kernel, in / groups].

@@ -100,8 +100,9 @@ class Conv1d {
 
   mx::array operator()(
       const mx::array& x, // [batch, time, in] -> [batch, time', out]
-      const std::optional<mx::array>& residual = std::nullopt) const {
-    return kernels::conv1d(x, weight_, options_, residual);
+      const std::optional<mx::array>& residual = std::nullopt,
+      const std::optional<mx::array>& past = std::nullopt) const {
+    return kernels::conv1d(x, weight_, options_, residual, past);
   }
   /// Of x behind an adaptive instance norm.
   mx::array operator()(
@@ -114,8 +115,10 @@ class Conv1d {
   mx::array operator()(
       const mx::array& x,
       const kernels::SnakeBeta& function,
-      const std::optional<mx::array>& residual = std::nullopt) const {
-    return kernels::snake_conv1d(x, function, weight_, options_, residual);
+      const std::optional<mx::array>& residual = std::nullopt,
+      const std::optional<mx::array>& past = std::nullopt) const {
+    return kernels::snake_conv1d(
+        x, function, weight_, options_, residual, past);
   }
 
  private:
@@ -134,13 +137,18 @@ class ConvTranspose1d {
       int kernel,
       kernels::ConvTranspose1dOptions options);
 
-  mx::array operator()(const mx::array& x) const {
-    return kernels::conv_transpose1d(x, weight_, options_);
+  mx::array operator()(
+      const mx::array& x,
+      const std::optional<mx::array>& past = std::nullopt) const {
+    return kernels::conv_transpose1d(x, weight_, options_, past);
   }
   /// Of snake(x).
-  mx::array operator()(const mx::array& x, const kernels::SnakeBeta& function)
-      const {
-    return kernels::snake_conv_transpose1d(x, function, weight_, options_);
+  mx::array operator()(
+      const mx::array& x,
+      const kernels::SnakeBeta& function,
+      const std::optional<mx::array>& past = std::nullopt) const {
+    return kernels::snake_conv_transpose1d(
+        x, function, weight_, options_, past);
   }
 
  private:

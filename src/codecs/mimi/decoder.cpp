@@ -89,7 +89,7 @@ Decoder::Decoder(
                channels,
                inner,
                c.residual_kernel,
-               dilation),
+               {.dilation = dilation}),
            CausalConv1d(
                weights, block + "3.conv", layout, inner, channels, 1)});
     }

@@ -19,6 +19,9 @@ struct DecoderConfig {
   nn::DecoderConfig transformer;
   std::vector<int> upsampling_ratios; // by transposed convolution + ConvNeXt
   std::vector<int> upsample_rates; // by the residual blocks
+  /// Values at the output of the last block that are worked on at a time, so
+  /// that they stay in the caches.
+  int64_t slice = 3 << 18;
 };
 
 struct Config {

@@ -1,5 +1,7 @@
 #include "codecs/qwen3_tokenizer/decoder.h"
 
+#include <algorithm>
+
 #include "codecs/codebook.h"
 #include "kernels/norm.h"
 
@@ -109,8 +111,7 @@ Decoder::Decoder(
              c.latent,
              c.latent,
              7,
-             1,
-             c.latent),
+             {.groups = c.latent}),
          nn::LayerNorm(weights, at + ".1.norm", c.latent, 1e-6f),
          nn::Linear(weights, at + ".1.pwconv1", c.latent, 4 * c.latent),
          nn::Linear(weights, at + ".1.pwconv2", 4 * c.latent, c.latent),
@@ -132,13 +133,26 @@ Decoder::Decoder(
       block.residuals.push_back(
           {take_snake(weights, unit + ".act1", out),
            CausalConv1d(
-               weights, unit + ".conv1.conv", layout, out, out, 7, dilation),
+               weights,
+               unit + ".conv1.conv",
+               layout,
+               out,
+               out,
+               7,
+               {.dilation = dilation, .long_sequences = true}),
            take_snake(weights, unit + ".act2", out),
            CausalConv1d(weights, unit + ".conv2.conv", layout, out, out, 1)});
     }
     blocks_.push_back(std::move(block));
   }
   past_count_ = 3 + 2 * upsample_.size() + 7 * blocks_.size();
+  // The last two blocks have few weights and long sequences.
+  whole_blocks_ = blocks_.size() - std::min<size_t>(2, blocks_.size());
+  int64_t values = c.channels >> c.upsample_rates.size();
+  for (size_t i = whole_blocks_; i < blocks_.size(); ++i) {
+    values *= c.upsample_rates[i];
+  }
+  slice_rows_ = static_cast<int>(std::max<int64_t>(1, c.slice / values));
 }
 
 mx::array Decoder::quantized(const mx::array& codes) const {
@@ -164,6 +178,15 @@ mx::array Decoder::operator()(
   }
   size_t next = 0;
   auto past = [&]() -> Past& { return state.pasts[next++]; };
+  auto run_block = [&](const Block& block, const mx::array& in) {
+    auto x = block.conv(in, block.act, past());
+    for (const Residual& unit : block.residuals) {
+      auto y = unit.conv1(x, unit.act1, past());
+      x = unit.conv2(y, unit.act2, past(), x);
+      kernels::settle(x);
+    }
+    return x;
+  };
   auto tap = [&](const std::string& name, const mx::array& value) {
     if (taps != nullptr) {
       taps->insert_or_assign(name, rows_of(value));
@@ -186,20 +209,32 @@ mx::array Decoder::operator()(
   }
   x = first_conv_(x, past());
   tap("decoder.0", x);
-  for (size_t i = 0; i < blocks_.size(); ++i) {
-    const Block& block = blocks_[i];
-    x = block.conv(x, block.act, past());
-    for (const Residual& unit : block.residuals) {
-      auto y = unit.conv1(x, unit.act1, past());
-      x = unit.conv2(y, unit.act2, past(), x);
-    }
+  const size_t whole = taps != nullptr ? blocks_.size() : whole_blocks_;
+  for (size_t i = 0; i < whole; ++i) {
+    x = run_block(blocks_[i], x);
     tap("decoder." + std::to_string(i + 1), x);
   }
   if (taps != nullptr) {
     tap("decoder." + std::to_string(blocks_.size() + 1),
         kernels::snake(x, last_act_));
   }
-  x = last_conv_(x, last_act_, past());
+  // The last blocks in slices whose activations stay in the caches.
+  const size_t first = next;
+  const int rows = x.shape(1);
+  const int slice = taps != nullptr ? rows : slice_rows_;
+  std::vector<mx::array> slices;
+  for (int at = 0; at < rows; at += slice) {
+    next = first;
+    auto part =
+        mx::slice(x, {0, at, 0}, {1, std::min(at + slice, rows), x.shape(2)});
+    for (size_t i = whole; i < blocks_.size(); ++i) {
+      part = run_block(blocks_[i], part);
+    }
+    part = last_conv_(part, last_act_, past());
+    kernels::settle(part);
+    slices.push_back(part);
+  }
+  x = slices.size() == 1 ? slices[0] : mx::concatenate(slices, 1);
   tap("decoder." + std::to_string(blocks_.size() + 2), x);
   x = mx::clip(x, mx::array(-1.0f), mx::array(1.0f));
   return mx::reshape(x, {-1});

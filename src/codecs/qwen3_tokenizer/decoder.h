@@ -70,6 +70,8 @@ class Decoder {
   kernels::SnakeBeta last_act_;
   CausalConv1d last_conv_;
   size_t past_count_ = 0;
+  size_t whole_blocks_ = 0; // that run over all rows of a piece at once
+  int slice_rows_ = 0; // of what the others are given at a time
 };
 
 } // namespace mlx_audio::codecs::qwen3

@@ -58,9 +58,7 @@ CausalConv1d conv(
       in,
       out,
       kernel,
-      /* dilation */ 1,
-      groups,
-      stride};
+      {.stride = stride, .groups = groups}};
 }
 
 } // namespace

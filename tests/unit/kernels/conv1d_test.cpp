@@ -170,7 +170,42 @@ INSTANTIATE_TEST_SUITE_P(
         Case{1, 500, 128, 22, 7, {.pad_left = 3, .pad_right = 3}},
         Case{1, 31, 22, 16, 12, {.stride = 6, .pad_left = 3, .pad_right = 3}},
         Case{2, 50, 3, 5, 5, {.pad_left = 2, .pad_right = 2}},
-        Case{1, 1, 8, 8, 3, {.pad_left = 1, .pad_right = 1}}));
+        Case{1, 1, 8, 8, 3, {.pad_left = 1, .pad_right = 1}},
+        // Fourier beside direct weights: as one, and as the other
+        Case{
+            1,
+            900,
+            288,
+            288,
+            7,
+            {.pad_left = 18, .dilation = 3, .long_sequences = true}},
+        Case{1, 40, 288, 288, 7, {.pad_left = 6, .long_sequences = true}}));
+
+// A sequence in two parts, the first of them as the past of the second.
+TEST_P(Bf16Conv1d, APastLiesBeforeTheInput) {
+  Case c = GetParam();
+  c.time += 20; // so that there is something to cut
+  auto all = random({c.batch, c.time, c.in}, 61);
+  const int cut = 13;
+  auto past = mx::slice(all, {0, 0, 0}, {c.batch, cut, c.in});
+  auto x = mx::slice(all, {0, cut, 0}, {c.batch, c.time, c.in});
+  SnakeBeta function{mx::exp(random({c.in}, 62)), mx::exp(random({c.in}, 63))};
+  auto weight = random({c.out, c.kernel, c.in}, 64);
+  for (auto dtype : {mx::float32, mx::bfloat16}) {
+    for (const auto& target : targets()) {
+      ScopedSimdTarget scoped(target);
+      Conv1dWeight w{.weight = mx::astype(weight, dtype)};
+      // The same products; tiles and blocks may begin elsewhere.
+      const float tolerance = 2e-5f;
+      auto want = conv1d(all, w, c.options);
+      auto got = conv1d(x, w, c.options, std::nullopt, past);
+      EXPECT_LT(relative_error(got, want), tolerance) << target;
+      want = snake_conv1d(all, function, w, c.options);
+      got = snake_conv1d(x, function, w, c.options, std::nullopt, past);
+      EXPECT_LT(relative_error(got, want), tolerance) << target;
+    }
+  }
+}
 
 // The f32 kernels of every instruction set, with the norm read on the way in.
 TEST(Conv1d, NormOnTheWayInEqualsMlx) {
@@ -236,6 +271,19 @@ TEST(Conv1d, KeepsTheInputsDtype) {
   EXPECT_EQ(conv1d(x, w).dtype(), mx::bfloat16);
 }
 
+TEST(Conv1d, APastGoesThroughMlxToo) {
+  auto all = random({2, 60, 16}, 81);
+  auto past = mx::slice(all, {0, 0, 0}, {2, 9, 16});
+  auto x = mx::slice(all, {0, 9, 0}, {2, 60, 16});
+  Conv1dWeight w{.weight = random({8, 4, 16}, 82)};
+  auto want = by_mlx([&] { return conv1d(all, w); });
+  auto by = by_mlx([&] { return conv1d(x, w, {}, std::nullopt, past); });
+  EXPECT_LT(relative_error(by, want), 2e-5f);
+  EXPECT_THROW(
+      conv1d(x, w, {}, std::nullopt, random({2, 9, 15}, 83)),
+      std::invalid_argument);
+}
+
 TEST(Conv1d, RejectsWrongChannels) {
   Conv1dWeight w{.weight = random({4, 3, 8}, 9)};
   EXPECT_THROW(conv1d(random({1, 20, 7}, 10), w), std::invalid_argument);
@@ -247,6 +295,26 @@ struct TransposeCase {
 };
 
 class ConvTranspose1d : public ::testing::TestWithParam<TransposeCase> {};
+
+TEST_P(ConvTranspose1d, APastLiesBeforeTheInput) {
+  TransposeCase c = GetParam();
+  auto all = random({c.batch, c.time, c.in}, 71);
+  auto past = mx::slice(all, {0, 0, 0}, {c.batch, 3, c.in});
+  auto x = mx::slice(all, {0, 3, 0}, {c.batch, c.time, c.in});
+  SnakeBeta function{mx::exp(random({c.in}, 72)), mx::exp(random({c.in}, 73))};
+  Conv1dWeight w{
+      .weight = random({c.out, c.kernel, c.in / c.options.groups}, 74)};
+  EXPECT_LT(
+      relative_error(
+          conv_transpose1d(x, w, c.options, past),
+          conv_transpose1d(all, w, c.options)),
+      2e-5f);
+  EXPECT_LT(
+      relative_error(
+          snake_conv_transpose1d(x, function, w, c.options, past),
+          snake_conv_transpose1d(all, function, w, c.options)),
+      2e-5f);
+}
 
 TEST_P(ConvTranspose1d, EqualsMlx) {
   TransposeCase c = GetParam();
