@@ -113,8 +113,10 @@ Decoder::Decoder(
              7,
              {.groups = c.latent}),
          nn::LayerNorm(weights, at + ".1.norm", c.latent, 1e-6f),
-         nn::Linear(weights, at + ".1.pwconv1", c.latent, 4 * c.latent),
-         nn::Linear(weights, at + ".1.pwconv2", 4 * c.latent, c.latent),
+         nn::RoundedLinear(
+             nn::Linear(weights, at + ".1.pwconv1", c.latent, 4 * c.latent)),
+         nn::RoundedLinear(
+             nn::Linear(weights, at + ".1.pwconv2", 4 * c.latent, c.latent)),
          weights.take(at + ".1.gamma", {c.latent})});
   }
   for (size_t i = 0; i < c.upsample_rates.size(); ++i) {

@@ -10,6 +10,7 @@
 
 #include "codecs/causal_conv.h"
 #include "codecs/qwen3_tokenizer/config.h"
+#include "nn/rounded_linear.h"
 
 namespace mlx_audio::codecs::qwen3 {
 
@@ -51,8 +52,8 @@ class Decoder {
     CausalConvTranspose1d up;
     CausalConv1d depthwise;
     nn::LayerNorm norm;
-    nn::Linear expand;
-    nn::Linear contract;
+    nn::RoundedLinear expand;
+    nn::RoundedLinear contract;
     mx::array gamma;
   };
   mx::array quantized(const mx::array& codes) const;

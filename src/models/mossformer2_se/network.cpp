@@ -307,7 +307,7 @@ MaskNet::MaskNet(nn::Weights& weights, const Config& config, mx::Dtype dtype)
   };
   norm_weight_ = input_norm("norm.weight");
   norm_bias_ = input_norm("norm.bias");
-  encoder_ = EdgeLinear(
+  encoder_ = nn::RoundedLinear(
       build.linear(build.matrix("conv1d_encoder", dim_, features_), {}));
   // The stored frequencies are these, rounded to the checkpoint's type.
   frequencies_ = inverse_frequencies(dim_);
@@ -347,10 +347,10 @@ MaskNet::MaskNet(nn::Weights& weights, const Config& config, mx::Dtype dtype)
       {build.vector("output.bias", dim_),
        build.vector("output_gate.bias", dim_)},
       0);
-  output_ = EdgeLinear(build.linear(
+  output_ = nn::RoundedLinear(build.linear(
       mx::matmul(both, expand), both_bias + mx::sum(both * expand_bias, 1)));
-  decoder_ =
-      EdgeLinear(build.linear(build.matrix("conv1_decoder", bins_, dim_), {}));
+  decoder_ = nn::RoundedLinear(
+      build.linear(build.matrix("conv1_decoder", bins_, dim_), {}));
   weights.expect_all_taken();
   mx::eval(
       norm_weight_,

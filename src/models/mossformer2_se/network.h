@@ -9,9 +9,8 @@
 
 #include "kernels/gated_attention.h"
 #include "kernels/mossformer_bf16.h"
-#include "kernels/packed.h"
 #include "models/mossformer2_se/config.h"
-#include "nn/layers.h"
+#include "nn/rounded_linear.h"
 
 namespace mlx_audio::mossformer2_se {
 
@@ -81,19 +80,6 @@ struct Block {
   }
 };
 
-/// A linear layer before or after the blocks, packed where that is faster.
-class EdgeLinear {
- public:
-  explicit EdgeLinear(nn::Linear linear);
-  mx::array operator()(
-      const mx::array& x,
-      nn::Activation activation = nn::Activation::none) const;
-
- private:
-  std::optional<nn::Linear> linear_; // or
-  std::shared_ptr<const kernels::PackedLinear> packed_;
-};
-
 /// Named intermediates, for tests and --dump.
 using Taps = std::map<std::string, mx::array>;
 
@@ -121,7 +107,7 @@ class MaskNet {
   int bins_;
   mx::array norm_weight_; // [features]
   mx::array norm_bias_;
-  EdgeLinear encoder_;
+  nn::RoundedLinear encoder_;
   std::vector<float> frequencies_; // of the position embedding, [dim / 2]
   float position_scale_;
   std::vector<float> rotary_frequencies_;
@@ -131,8 +117,8 @@ class MaskNet {
   mx::array group_weight_; // [dim]
   mx::array group_bias_;
   mx::array slope_;
-  EdgeLinear output_; // value | gate, with conv1d_out folded in
-  EdgeLinear decoder_;
+  nn::RoundedLinear output_; // value | gate, with conv1d_out folded in
+  nn::RoundedLinear decoder_;
   // Of the last length; every window of a long file has the same one.
   mutable mx::array positions_; // [frames, dim]
   mutable mx::array rotary_; // [frames, 2 pairs]

@@ -95,20 +95,4 @@ Block::Block(AttentionLayer a, FsmnLayer f)
   }
 }
 
-EdgeLinear::EdgeLinear(nn::Linear linear) {
-  if (linear.weight().weight.dtype() == mx::bfloat16 &&
-      kernels::packed_available()) {
-    packed_ = std::make_shared<kernels::PackedLinear>(
-        kernels::PackedType::bf16, linear.weight());
-  } else {
-    linear_ = std::move(linear);
-  }
-}
-
-mx::array EdgeLinear::operator()(const mx::array& x, nn::Activation activation)
-    const {
-  return linear_ ? (*linear_)(x, activation)
-                 : kernels::packed_linear("linear", x, packed_, activation);
-}
-
 } // namespace mlx_audio::mossformer2_se
