@@ -9,13 +9,6 @@ namespace {
 
 constexpr int kKernel = 7;
 
-// A bias that is part of the architecture: its absence is an error.
-const std::string&
-with_bias(nn::Weights& weights, const std::string& path, int out) {
-  weights.take(path + ".bias", {out});
-  return path;
-}
-
 mx::array take_f32(nn::Weights& weights, const std::string& name, int dim) {
   return mx::astype(weights.take(name, {dim}), mx::float32);
 }
@@ -31,7 +24,7 @@ void to_f32(nn::Weights& weights, const std::string& name) {
 // as f32, like their input, they are multiplied without being unpacked.
 constexpr int kNarrow = 1024;
 
-const std::string&
+std::string
 narrow_as_f32(nn::Weights& weights, const std::string& path, int dim) {
   if (dim <= kNarrow) {
     to_f32(weights, path + ".weight");
@@ -62,6 +55,11 @@ CausalConv1d conv(
 }
 
 } // namespace
+
+std::string with_bias(nn::Weights& weights, const std::string& path, int out) {
+  weights.take(path + ".bias", {out});
+  return path;
+}
 
 Encoder::Block::Block(
     nn::Weights& weights,

@@ -13,6 +13,10 @@
 
 namespace mlx_audio::codecs::vibevoice {
 
+/// `path` itself, of a layer whose bias [out] is part of the architecture.
+/// @throws Error if the checkpoint lacks it.
+std::string with_bias(nn::Weights& weights, const std::string& path, int out);
+
 class Encoder {
  public:
   /// Tensors `path.downsample_layers.N.conv`, `path.stages.N.M` and

@@ -9,12 +9,6 @@ namespace {
 
 constexpr float kConnectorEps = 1e-6f;
 
-const std::string&
-with_bias(nn::Weights& weights, const std::string& path, int out) {
-  weights.take(path + ".bias", {out}); // throws if it is missing
-  return path;
-}
-
 // The CPU's kernels compute in f32 whatever the weights are; cards in the
 // checkpoint's type.
 mx::Dtype activation_dtype(nn::Weights& weights) {
@@ -55,10 +49,18 @@ Connector::Connector(
     const std::string& path,
     int in,
     int out)
-    : fc1_(weights, with_bias(weights, path + ".fc1", out), in, out),
+    : fc1_(
+          weights,
+          codecs::vibevoice::with_bias(weights, path + ".fc1", out),
+          in,
+          out),
       norm_(
           mx::astype(weights.take(path + ".norm.weight", {out}), mx::float32)),
-      fc2_(weights, with_bias(weights, path + ".fc2", out), out, out) {}
+      fc2_(
+          weights,
+          codecs::vibevoice::with_bias(weights, path + ".fc2", out),
+          out,
+          out) {}
 
 mx::array Connector::operator()(const mx::array& x) const {
   return fc2_(kernels::rms_norm(fc1_(x), norm_, kConnectorEps));
