@@ -3,8 +3,9 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
-#include "nn/weights.h"
+#include "nn/layers.h"
 
 namespace mlx_audio::codecs {
 
@@ -17,5 +18,14 @@ mx::array take_codebook(
     const std::string& sums,
     int entries,
     int dim);
+
+/// Codes of a split residual quantizer, [frames, groups], to vectors [frames,
+/// dim]: the first codebook's entries through one projection, the sum of all
+/// others' through the other.
+mx::array split_quantized(
+    const mx::array& codes,
+    const std::vector<mx::array>& codebooks, // [entries, codebook_dim]
+    const nn::Linear& first,
+    const nn::Linear& rest);
 
 } // namespace mlx_audio::codecs

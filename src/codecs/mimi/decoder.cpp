@@ -99,19 +99,6 @@ Decoder::Decoder(
   past_count_ = 3 + stages_.size() * (1 + 2 * c.residual_layers);
 }
 
-mx::array Decoder::quantized(const mx::array& codes) const {
-  int frames = codes.shape(0);
-  auto entries = [&](int group) {
-    auto column = mx::slice(codes, {0, group}, {frames, group + 1});
-    return mx::take(codebooks_[group], mx::reshape(column, {frames}), 0);
-  };
-  auto rest = entries(1);
-  for (int g = 2; g < static_cast<int>(codebooks_.size()); ++g) {
-    rest = rest + entries(g);
-  }
-  return semantic_projection_(entries(0)) + acoustic_projection_(rest);
-}
-
 mx::array Decoder::operator()(
     const mx::array& codes,
     State& state,
@@ -128,7 +115,10 @@ mx::array Decoder::operator()(
           name, mx::reshape(value, {value.shape(1), value.shape(2)}));
     }
   };
-  auto x = mx::expand_dims(quantized(codes), 0);
+  auto x = mx::expand_dims(
+      split_quantized(
+          codes, codebooks_, semantic_projection_, acoustic_projection_),
+      0);
   tap("quantized", x);
   x = upsample_(x, past());
   tap("upsample", x);

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "codecs/causal_conv.h"
+#include "codecs/decoder_state.h"
 #include "codecs/mimi/transformer.h"
 
 namespace mlx_audio::codecs::mimi {
@@ -23,11 +23,7 @@ class Decoder {
       const Config& config,
       std::vector<mx::array> codebooks);
 
-  /// What a sequence has left behind after its last piece.
-  struct State {
-    std::optional<nn::KvCache> cache;
-    std::vector<Past> pasts;
-  };
+  using State = DecoderState;
 
   /// codes [frames, used_quantizers], the next frames of a sequence -> their
   /// samples, [frames * samples a frame].
@@ -43,7 +39,6 @@ class Decoder {
     CausalConvTranspose1d up;
     std::vector<Residual> residuals;
   };
-  mx::array quantized(const mx::array& codes) const;
 
   std::vector<mx::array> codebooks_;
   nn::Linear semantic_projection_;

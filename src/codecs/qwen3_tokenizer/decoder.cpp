@@ -157,19 +157,6 @@ Decoder::Decoder(
   slice_rows_ = static_cast<int>(std::max<int64_t>(1, c.slice / values));
 }
 
-mx::array Decoder::quantized(const mx::array& codes) const {
-  int frames = codes.shape(0);
-  auto entries = [&](int group) {
-    auto column = mx::slice(codes, {0, group}, {frames, group + 1});
-    return mx::take(codebooks_[group], mx::reshape(column, {frames}), 0);
-  };
-  auto rest = entries(1);
-  for (int g = 2; g < static_cast<int>(codebooks_.size()); ++g) {
-    rest = rest + entries(g);
-  }
-  return first_projection_(entries(0)) + rest_projection_(rest);
-}
-
 mx::array Decoder::operator()(
     const mx::array& codes,
     State& state,
@@ -194,7 +181,9 @@ mx::array Decoder::operator()(
       taps->insert_or_assign(name, rows_of(value));
     }
   };
-  auto x = mx::expand_dims(quantized(codes), 0);
+  auto x = mx::expand_dims(
+      split_quantized(codes, codebooks_, first_projection_, rest_projection_),
+      0);
   tap("quantized", x);
   x = pre_conv_(x, past());
   tap("pre_conv", x);

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "codecs/causal_conv.h"
+#include "codecs/decoder_state.h"
 #include "codecs/qwen3_tokenizer/config.h"
 #include "nn/rounded_linear.h"
 
@@ -25,11 +25,7 @@ class Decoder {
       nn::ConvLayout layout,
       const DecoderConfig& config);
 
-  /// What a sequence has left behind after its last piece.
-  struct State {
-    std::optional<nn::KvCache> cache;
-    std::vector<Past> pasts;
-  };
+  using State = DecoderState;
 
   /// codes [frames, groups], the next frames of a sequence -> their samples,
   /// [frames * samples a frame] within -1..1.
@@ -56,7 +52,6 @@ class Decoder {
     nn::RoundedLinear contract;
     mx::array gamma;
   };
-  mx::array quantized(const mx::array& codes) const;
 
   std::vector<mx::array> codebooks_; // [entries, codebook_dim / 2]
   nn::Linear first_projection_;

@@ -70,28 +70,9 @@ Tokenizer::Tokenizer(
 
 mx::array Tokenizer::decode(const mx::array& codes, Decoder::State& state)
     const {
-  int frames = codes.shape(0);
-  std::vector<mx::array> pieces;
-  for (int at = 0; at < frames; at += kPiece) {
-    int end = std::min(at + kPiece, frames);
-    auto samples =
-        decoder_(mx::slice(codes, {at, 0}, {end, codes.shape(1)}), state);
-    // The past is computed too, lest it keep the graph of this piece alive.
-    std::vector<mx::array> results{samples};
-    for (const auto& past : state.pasts) {
-      if (past) {
-        results.push_back(*past);
-      }
-    }
-    mx::eval(results);
-    pieces.push_back(samples);
-  }
-  if (pieces.size() == 1) {
-    return pieces[0];
-  }
-  auto all = pieces.empty() ? mx::zeros({0}) : mx::concatenate(pieces, 0);
-  all.eval();
-  return all;
+  return decode_in_pieces(codes, state, kPiece, [&](const mx::array& piece) {
+    return decoder_(piece, state);
+  });
 }
 
 mx::array Tokenizer::encode(
